@@ -1,0 +1,48 @@
+import { errnoMessage, errnoName } from '../lib/errno.js'
+
+/** A failed system call, with the properties that Node's own system errors have. */
+export class LinuxError extends Error {
+  override readonly name = 'LinuxError'
+  /** `ENOENT`, ... */
+  readonly code: string
+  /** Positive. */
+  readonly errno: number
+  readonly syscall: string
+  /** What the call was about. Not text: show it with `showPath`. */
+  readonly path: Buffer | undefined
+
+  constructor(errno: number, syscall: string, path?: Uint8Array | string) {
+    const bytes = path === undefined ? undefined : Buffer.from(path as Uint8Array)
+    const about = bytes === undefined ? '' : ` '${showPath(bytes)}'`
+    super(`${syscall}${about}: ${errnoMessage(errno)}`)
+    this.code = errnoName(errno)
+    this.errno = errno
+    this.syscall = syscall
+    this.path = bytes
+  }
+}
+
+/** Turns the result of a raw call into a value or a LinuxError. */
+export function check(result: number, syscall: string, path?: Uint8Array | string): number {
+  if (result < 0) throw new LinuxError(-result, syscall, path)
+  return result
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Bytes of a path for a person or a log: what is not printable UTF-8 appears as `\xHH`. */
+export function showPath(path: Uint8Array): string {
+  const end = path.indexOf(0)
+  const bytes = end < 0 ? path : path.subarray(0, end)
+  let text: string | null = null
+  try {
+    text = utf8.decode(bytes)
+  } catch {
+    // Not UTF-8: shown byte by byte below.
+  }
+  const escape = (char: string) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must be escaped.
+  if (text !== null) return text.replace(/[\x00-\x1f\x7f]/g, escape)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
+  return Buffer.from(bytes).toString('latin1').replace(/[\x00-\x1f\x7f-\xff]/g, escape)
+}

@@ -1,0 +1,91 @@
+/**
+ * The one place that loads libc through koffi. A function made here returns what the kernel would: the
+ * result, or a negative errno. Nothing here throws for a failed call.
+ *
+ * koffi hands out the live C errno, so it is read in the statement after the call and nowhere else.
+ * Paths and names are given as Buffers that end in NUL (`cstr`): they are bytes, never text.
+ */
+import koffi from 'koffi'
+
+const libc = koffi.load(null)
+
+export type Arg = number | bigint | string | Uint8Array | BigUint64Array | null
+type ArgType = 'int' | 'uint' | 'int64' | 'uint64' | 'ptr'
+
+const TYPES: Record<ArgType, string> = {
+  int: 'int',
+  uint: 'uint32_t',
+  int64: 'int64_t',
+  uint64: 'uint64_t',
+  ptr: 'void *',
+}
+
+/** Binds a libc function whose failure is -1 with errno set. */
+export function bind<Args extends Arg[]>(
+  name: string,
+  result: 'int' | 'int64',
+  args: readonly ArgType[],
+): (...args: Args) => number {
+  const call = libc.func(
+    name,
+    TYPES[result],
+    args.map((type) => TYPES[type]),
+  ) as unknown as (...args: Arg[]) => number
+  return (...args) => {
+    const value = call(...args)
+    return value === -1 ? -koffi.errno() : value
+  }
+}
+
+/** System call numbers that glibc has no (per-thread) wrapper for. From 424 on all architectures agree. */
+const NUMBERS: Record<string, Record<'x64' | 'arm64', number>> = {
+  setfsuid: { x64: 122, arm64: 151 },
+  setfsgid: { x64: 123, arm64: 152 },
+  setgroups: { x64: 116, arm64: 159 },
+  getgroups: { x64: 115, arm64: 158 },
+  gettid: { x64: 186, arm64: 178 },
+  capget: { x64: 125, arm64: 90 },
+  capset: { x64: 126, arm64: 91 },
+  pidfd_send_signal: { x64: 424, arm64: 424 },
+  open_tree: { x64: 428, arm64: 428 },
+  move_mount: { x64: 429, arm64: 429 },
+  pidfd_open: { x64: 434, arm64: 434 },
+  pidfd_getfd: { x64: 438, arm64: 438 },
+}
+
+/** Binds a system call by number; the calling thread alone is affected. */
+export function bindSyscall<Args extends Arg[]>(
+  name: string,
+  args: readonly ArgType[],
+): (...args: Args) => number {
+  const number = NUMBERS[name]?.[process.arch as 'x64' | 'arm64']
+  if (number === undefined) throw new Error(`holdfast knows no number for ${name}(2) on ${process.arch}`)
+  const call = libc.func('syscall', 'int64_t', [
+    'int64_t',
+    ...args.map((type) => TYPES[type]),
+  ]) as unknown as (number: number, ...args: Arg[]) => number
+  return (...args) => {
+    const value = call(number, ...args)
+    return value === -1 ? -koffi.errno() : value
+  }
+}
+
+/** The address of a Buffer's bytes, for iovecs. The Buffer must stay referenced while it is used. */
+export function addressOf(bytes: Uint8Array): bigint {
+  return koffi.address(bytes)
+}
+
+/** Ends a path or name with the NUL that system calls expect. A NUL inside would cut it: EINVAL. */
+export function cstr(path: string | Uint8Array): Buffer {
+  const bytes = typeof path === 'string' ? Buffer.from(path) : path
+  const withNul = Buffer.allocUnsafe(bytes.length + 1)
+  withNul.set(bytes)
+  withNul[bytes.length] = 0
+  return withNul
+}
+
+/** The bytes before the first NUL. */
+export function fromCstr(bytes: Buffer): Buffer {
+  const end = bytes.indexOf(0)
+  return end < 0 ? bytes : bytes.subarray(0, end)
+}
