@@ -189,3 +189,7 @@ export const setfsgid = bindSyscall<[number]>('setfsgid', ['uint'])
 export const setgroups = bindSyscall<[number, Bytes | null]>('setgroups', ['uint64', 'ptr'])
 export const capget = bindSyscall<[Bytes, Bytes]>('capget', ['ptr', 'ptr'])
 export const capset = bindSyscall<[Bytes, Bytes]>('capset', ['ptr', 'ptr'])
+export const epollCreate1 = bind<[number]>('epoll_create1', 'int', ['int'])
+/** `event`: struct epoll_event, 12 bytes packed on x86-64, 16 elsewhere. */
+export const epollCtl = bind<[number, number, number, Bytes]>('epoll_ctl', 'int', ['int', 'int', 'int', 'ptr'])
+export const epollWait = bind<[number, Bytes, number, number]>('epoll_wait', 'int', ['int', 'ptr', 'int', 'int'])
