@@ -128,3 +128,8 @@ export const CAP_FOWNER = 3
 export const CAP_FSETID = 4
 export const CAP_SYS_ADMIN = 21
 export const CAP_SYS_RESOURCE = 24
+
+export const MOUNT_ATTR_RDONLY = 1
+export const MOUNT_ATTR_NOSUID = 2
+export const MOUNT_ATTR_NODEV = 4
+export const MOUNT_ATTR_NOEXEC = 8

@@ -77,3 +77,9 @@ export function attach(treeFd: number, targetFd: number): void {
   const flags = c.MOVE_MOUNT_F_EMPTY_PATH | c.MOVE_MOUNT_T_EMPTY_PATH
   check(raw.moveMount(treeFd, cstr(''), targetFd, cstr(''), flags), 'move_mount')
 }
+
+/** The id by which mountinfo lists the mount that a descriptor leads to. Asks no file system. */
+export function mountIdOf(fd: number): number {
+  const text = readFile(`/proc/self/fdinfo/${fd}`).toString('latin1')
+  return Number(/^mnt_id:\s*(\d+)/m.exec(text)?.[1] ?? -1)
+}

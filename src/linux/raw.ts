@@ -72,6 +72,8 @@ export const utimensat = bind<[number, Path | null, Bytes, number]>('utimensat',
   'ptr',
   'int',
 ])
+/** Needs no writable descriptor: the path may be one of /proc/self/fd that leads to an O_PATH descriptor. */
+export const truncate = bind<[Path, number]>('truncate', 'int', ['ptr', 'int64'])
 export const ftruncate = bind<[number, number]>('ftruncate', 'int', ['int', 'int64'])
 export const fallocate = bind<[number, number, number, number]>('fallocate', 'int', [
   'int',
@@ -80,6 +82,8 @@ export const fallocate = bind<[number, number, number, number]>('fallocate', 'in
   'int64',
 ])
 export const lseek = bind<[number, number, number]>('lseek', 'int64', ['int', 'int64', 'int'])
+/** Positions in directories are opaque 63-bit numbers (ext4's are hashes): a `number` would round them. */
+export const lseekOpaque = bind<[number, bigint, number]>('lseek', 'int64', ['int', 'int64', 'int'])
 /** Offsets are 8-byte buffers that the call reads and moves. */
 export const copyFileRange = bind<[number, Bytes, number, Bytes, number, number]>('copy_file_range', 'int64', [
   'int',
@@ -175,6 +179,15 @@ export const moveMount = bindSyscall<[number, Path, number, Path, number]>('move
   'ptr',
   'uint',
 ])
+export const fsopen = bindSyscall<[Path, number]>('fsopen', ['ptr', 'uint'])
+export const fsconfig = bindSyscall<[number, number, Path | null, Path | null, number]>('fsconfig', [
+  'int',
+  'uint',
+  'ptr',
+  'ptr',
+  'int',
+])
+export const fsmount = bindSyscall<[number, number, number]>('fsmount', ['int', 'uint', 'uint'])
 export const pidfdOpen = bindSyscall<[number, number]>('pidfd_open', ['int', 'uint'])
 export const pidfdSendSignal = bindSyscall<[number, number, Bytes | null, number]>('pidfd_send_signal', [
   'int',

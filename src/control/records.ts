@@ -1,0 +1,147 @@
+/**
+ * What Holdfast reports about itself: one record per mount, lease, pin and event, as plain data. The control
+ * directory writes them as text for people and as JSON Lines for programs; `holdfast leases --json` prints
+ * the same objects.
+ */
+import type { LeaseLevel, LeaseMode, LeaseState } from '../lease/types.js'
+
+/** A path that is not UTF-8 appears with `\xHH` for its odd bytes, and exactly in the base64 field. */
+export interface PathText {
+  readonly file: string
+  readonly fileBase64?: string
+}
+
+export interface ProcessRecord {
+  readonly pid: number
+  readonly command: string
+}
+
+export interface MountRecord {
+  readonly type: 'mount'
+  readonly mountpoint: string
+  readonly mountpointBase64?: string
+  /** The control directory that serves it. */
+  readonly control: string
+  /** `run` goes with its last lease, `mount` stays until it is unmounted. */
+  readonly kind: 'run' | 'mount'
+  /** Type of the file system below: ext4, ... */
+  readonly backing: string
+  readonly passthrough: boolean
+  readonly engine: ProcessRecord
+  readonly leases: number
+  readonly pins: number
+}
+
+export interface LeaseRecord extends PathText {
+  readonly type: 'lease'
+  readonly id: number
+  readonly mountpoint: string
+  /** Device (major:minor) and number of the inode as a program under the mount sees them. */
+  readonly device: string
+  readonly inode: string
+  readonly start: number
+  /** 0: to the end of the file, wherever that is. */
+  readonly length: number
+  readonly mode: LeaseMode
+  readonly level: LeaseLevel
+  readonly state: LeaseState
+  readonly notifyOnly: boolean
+  readonly pins: number
+  readonly ageMs: number
+  /** Until revocation, while breaking. */
+  readonly breakTimeLeftMs?: number
+  readonly uid: number
+  readonly owners: readonly ProcessRecord[]
+}
+
+export interface PinRecord extends PathText {
+  readonly type: 'pin'
+  readonly id: number
+  readonly lease: number
+  readonly mountpoint: string
+  readonly start: number
+  readonly length: number
+  readonly count: number
+  readonly uid: number
+  readonly holder:
+    | ({ readonly kind: 'process' } & ProcessRecord)
+    | { readonly kind: 'context'; readonly context: number; readonly openedBy: ProcessRecord }
+}
+
+export type ReportRecord = MountRecord | LeaseRecord | PinRecord
+
+export interface EventRecord {
+  /** ISO 8601, UTC. */
+  readonly time: string
+  readonly event: string
+  readonly lease?: number
+  readonly file?: string
+  readonly fileBase64?: string
+  readonly start?: number
+  readonly length?: number
+  readonly mode?: LeaseMode
+  readonly level?: LeaseLevel
+  readonly pin?: number
+  readonly reason?: string
+  readonly owners?: readonly ProcessRecord[]
+  /** For refused and break: who did what to which bytes, and how it was answered. */
+  readonly offender?: ProcessRecord & {
+    readonly operation: string
+    readonly start: number
+    readonly length: number
+    readonly errno?: string
+  }
+  /** For lost: how many events this reader missed. */
+  readonly count?: number
+}
+
+/** `ID  MODE   LEVEL ...`: fixed widths, so that lines can be written one by one and still stand in columns. */
+const COLUMNS = [
+  ['ID', 8],
+  ['MODE', 6],
+  ['LEVEL', 10],
+  ['STATE', 9],
+  ['START', 14],
+  ['LENGTH', 14],
+  ['PINS', 5],
+  ['AGE', 8],
+  ['UID', 7],
+] as const
+
+export function leaseHeader(): string {
+  return `${COLUMNS.map(([title, width]) => title.padEnd(width)).join('')}${'OWNERS'.padEnd(24)}FILE\n`
+}
+
+export function formatAge(ageMs: number): string {
+  const seconds = Math.floor(ageMs / 1000)
+  if (seconds < 100) return `${seconds}s`
+  if (seconds < 6000) return `${Math.floor(seconds / 60)}m`
+  if (seconds < 360_000) return `${Math.floor(seconds / 3600)}h`
+  return `${Math.floor(seconds / 86_400)}d`
+}
+
+export function formatOwners(owners: readonly ProcessRecord[]): string {
+  return owners.length === 0 ? '-' : owners.map(({ pid, command }) => `${pid}(${command})`).join(',')
+}
+
+export function formatLength(length: number): string {
+  return length === 0 ? 'end' : String(length)
+}
+
+/** One line of the control file `leases`. The file comes last, since it may contain anything but a newline. */
+export function formatLease(lease: LeaseRecord): string {
+  const level = lease.notifyOnly ? 'notify' : lease.level
+  const cells = [
+    lease.id,
+    lease.mode,
+    level,
+    lease.state,
+    lease.start,
+    formatLength(lease.length),
+    lease.pins,
+    formatAge(lease.ageMs),
+    lease.uid,
+  ]
+  const columns = cells.map((cell, index) => `${cell} `.padEnd(COLUMNS[index]?.[1] ?? 0))
+  return `${columns.join('')}${`${formatOwners(lease.owners)} `.padEnd(24)}${lease.file}\n`
+}
