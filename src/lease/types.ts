@@ -162,7 +162,12 @@ export type LeaseEvent =
   | { readonly event: 'broken'; readonly lease: LeaseInfo; readonly reason: 'self' }
   | { readonly event: 'refused'; readonly lease: LeaseInfo; readonly offender: Offender }
   | { readonly event: 'pinned'; readonly lease: LeaseInfo; readonly pin: PinInfo }
-  | { readonly event: 'unpinned'; readonly lease: LeaseInfo; readonly pin: PinInfo; readonly reason: UnpinReason }
+  | {
+      readonly event: 'unpinned'
+      readonly lease: LeaseInfo
+      readonly pin: PinInfo
+      readonly reason: UnpinReason
+    }
   | { readonly event: 'zombie'; readonly lease: LeaseInfo }
   | { readonly event: 'gone'; readonly lease: LeaseInfo }
 
@@ -179,7 +184,12 @@ export interface Offender {
 
 export type Effect =
   /** Answers a request that was told to wait; errno 0 lets it go ahead. */
-  | { readonly kind: 'reply'; readonly request: RequestId; readonly errno: Errno | 0; readonly lease?: LeaseId }
+  | {
+      readonly kind: 'reply'
+      readonly request: RequestId
+      readonly errno: Errno | 0
+      readonly lease?: LeaseId
+    }
   | { readonly kind: 'signal'; readonly process: ProcessKey; readonly signal: OwnerSignal }
   | { readonly kind: 'kill'; readonly process: ProcessKey; readonly lease: LeaseId }
   /** What `pollState` says of this OFD has changed: wake those who poll it (B2). */
