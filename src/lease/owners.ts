@@ -1,0 +1,79 @@
+/** L5: who is told about a lease; and what a process takes with it when it exits (L5, P6). */
+import { Errno } from '../lib/errno.js'
+import { DONE, failed } from './answers.js'
+import { newOwner } from './grant.js'
+import { settle } from './lifetime.js'
+import { endPin } from './pins.js'
+import type { InputOf, Lease, Owner } from './records.js'
+import type { Table } from './table.js'
+import type { Answer } from './types.js'
+import { answerRequest } from './waiting.js'
+
+/** Signals that no process can handle, so none may choose them (signal(7); x86-64 and arm64). */
+const SIGKILL = 9
+const SIGSTOP = 19
+const SIGNAL_MAX = 64
+
+export function setOwner(table: Table, input: InputOf<'set-owner'>): Answer {
+  if (input.signal !== null && !isChoosable(input.signal.signo)) return failed(Errno.EINVAL)
+  const lease = table.leaseOf(input.ofd, input.lease)
+  if (lease === undefined) return failed(Errno.ENOENT)
+  if (lease.seizing !== null) return failed(Errno.EPERM) // X4: nobody joins to outlive those who are killed.
+  const owner = findOwner(lease, input.owner) ?? addOwner(table, lease, input.owner)
+  owner.signal = input.signal
+  // B2: whoever chooses a signal while the lease is breaking would never hear of this break otherwise.
+  if (lease.state === 'breaking' && owner.signal !== null && !owner.isSignalled) {
+    owner.isSignalled = true
+    table.push({ kind: 'signal', process: input.owner, signal: owner.signal })
+  }
+  return { status: 'done', lease: lease.id }
+}
+
+function isChoosable(signo: number): boolean {
+  return (
+    Number.isInteger(signo) && signo >= 1 && signo <= SIGNAL_MAX && signo !== SIGKILL && signo !== SIGSTOP
+  )
+}
+
+function findOwner(lease: Lease, process: Owner['process']['key']): Owner | undefined {
+  return lease.owners.find((owner) => owner.process.key === process)
+}
+
+function addOwner(table: Table, lease: Lease, process: Owner['process']['key']): Owner {
+  const owner = newOwner(table, process)
+  lease.owners.push(owner)
+  owner.process.leases.add(lease)
+  return owner
+}
+
+export function removeOwner(table: Table, input: InputOf<'remove-owner'>): Answer {
+  const lease = table.leaseOf(input.ofd, input.lease)
+  if (lease === undefined) return failed(Errno.ENOENT)
+  const owner = findOwner(lease, input.owner)
+  if (owner === undefined) return failed(Errno.ENOENT)
+  dropOwner(table, lease, owner)
+  return { status: 'done', lease: lease.id }
+}
+
+/** A waiting change may be of the only owner that is left, and then waits no longer (B8). */
+function dropOwner(table: Table, lease: Lease, owner: Owner): void {
+  lease.owners.splice(lease.owners.indexOf(owner), 1)
+  owner.process.leases.delete(lease)
+  table.forgetProcessIfUnused(owner.process)
+  table.touch(lease.file)
+  settle(table, lease, 'unmapped')
+}
+
+/** Its pins go first: they are what keeps its leases in use. */
+export function exitProcess(table: Table, input: InputOf<'process-exited'>): Answer {
+  const process = table.processes.get(input.process)
+  if (process === undefined) return DONE
+  for (const pin of [...(process.pins ?? [])])
+    endPin(table, pin, pin.lease.seizing === null ? 'exit' : 'killed')
+  for (const request of [...(process.requests ?? [])]) answerRequest(table, request, Errno.EINTR, null)
+  for (const lease of [...process.leases]) {
+    const owner = findOwner(lease, input.process)
+    if (owner !== undefined) dropOwner(table, lease, owner)
+  }
+  return DONE
+}

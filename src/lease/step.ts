@@ -1,0 +1,154 @@
+import { assert, unreachable } from '../lib/assert.js'
+import { Errno } from '../lib/errno.js'
+import type { FileId, Instant, LeaseId, Ofd, ProcessKey } from '../lib/ids.js'
+import type { Range } from '../lib/range.js'
+import { acquire, changeLease } from './acquire.js'
+import { DONE, failed } from './answers.js'
+import { expireBreaks, seize } from './breaks.js'
+import { leaseInfo, pinInfo } from './infos.js'
+import { finishChange, requestChange } from './layout-change.js'
+import { changeMappings, closeOfd, release } from './lifetime.js'
+import { exitProcess, removeOwner, setOwner } from './owners.js'
+import { closeContext, pin, unpin } from './pins.js'
+import { isPolicyValid } from './policy.js'
+import { isProtectedRange, queryChange } from './query.js'
+import { interrupt, resumeWaiters } from './resume.js'
+import { indexAbove, pollStateOf, Table } from './table.js'
+import type {
+  Answer,
+  Input,
+  LayoutOperation,
+  LeaseInfo,
+  LeasePolicy,
+  LeaseRules,
+  PinInfo,
+  PollState,
+  QueryResult,
+  Step,
+} from './types.js'
+
+/** The rules over one table. See `LeaseRules` for what each method promises. */
+export class TableRules implements LeaseRules {
+  readonly #table: Table
+
+  constructor(policy: LeasePolicy) {
+    assert(isPolicyValid(policy), 'the lease policy has a time or a count out of range')
+    this.#table = new Table(policy)
+  }
+
+  step(input: Input, now: Instant): Step {
+    assert(now >= this.#table.now, 'time went backwards')
+    this.#table.now = now
+    const answer = dispatch(this.#table, input)
+    resumeWaiters(this.#table)
+    return { answer, effects: this.#table.takeEffects() }
+  }
+
+  nextDeadline(): Instant | null {
+    return this.#table.deadlines.first?.deadline ?? null
+  }
+
+  pollState(ofd: Ofd): PollState {
+    return pollStateOf(this.#table.ofds.get(ofd))
+  }
+
+  query(
+    file: FileId,
+    ofd: Ofd | null,
+    process: ProcessKey | null,
+    _operation: LayoutOperation,
+    range: Range,
+  ): QueryResult {
+    return queryChange(this.#table.files.get(file), { ofd, process, range })
+  }
+
+  isProtected(file: FileId, range: Range): boolean {
+    return isProtectedRange(this.#table.files.get(file), range)
+  }
+
+  lease(id: LeaseId): LeaseInfo | undefined {
+    const lease = this.#table.leases.get(id)
+    return lease === undefined ? undefined : leaseInfo(lease)
+  }
+
+  nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined {
+    const leases = this.#table.ofds.get(ofd)?.leases ?? []
+    const lease = leases[indexAbove(leases, after)]
+    return lease === undefined ? undefined : leaseInfo(lease)
+  }
+
+  *leases(): Iterable<LeaseInfo> {
+    for (const lease of this.#table.leases.values()) yield leaseInfo(lease)
+  }
+
+  *leasesOf(file: FileId): Iterable<LeaseInfo> {
+    const record = this.#table.files.get(file)
+    if (record === undefined) return
+    for (const lease of record.readers.all()) yield leaseInfo(lease)
+    for (const lease of record.writers.all()) yield leaseInfo(lease)
+  }
+
+  *pins(): Iterable<PinInfo> {
+    for (const pinned of this.#table.pins.values()) yield pinInfo(pinned)
+  }
+
+  isInvolved(process: ProcessKey): boolean {
+    return this.#table.processes.has(process)
+  }
+
+  get leaseCount(): number {
+    return this.#table.leases.size
+  }
+
+  get pinCount(): number {
+    return this.#table.pins.size
+  }
+}
+
+function dispatch(table: Table, input: Input): Answer {
+  switch (input.kind) {
+    case 'acquire':
+      return acquire(table, input)
+    case 'change':
+      return changeLease(table, input)
+    case 'release':
+      return release(table, input)
+    case 'set-owner':
+      return setOwner(table, input)
+    case 'remove-owner':
+      return removeOwner(table, input)
+    case 'pin':
+      return pin(table, input)
+    case 'unpin':
+      return unpin(table, input)
+    case 'layout-change':
+      return requestChange(table, input)
+    case 'layout-change-done':
+      return finishChange(table, input)
+    case 'interrupt':
+      return interrupt(table, input)
+    case 'ofd-closed':
+      return closeOfd(table, input)
+    case 'mappings-changed':
+      return changeMappings(table, input)
+    case 'context-closed':
+      return closeContext(table, input)
+    case 'process-exited':
+      return exitProcess(table, input)
+    case 'revoke':
+      return seize(table, input)
+    case 'set-policy':
+      return setPolicy(table, input.policy)
+    case 'time-passed':
+      return expireBreaks(table)
+    default:
+      return unreachable(input)
+  }
+}
+
+/** Holds for what comes later: no break under way gets another deadline, no lease is taken away. */
+function setPolicy(table: Table, policy: LeasePolicy): Answer {
+  if (!isPolicyValid(policy)) return failed(Errno.EINVAL)
+  table.policy = policy
+  return DONE
+}
