@@ -32,8 +32,16 @@ export interface RequestInfo {
   readonly pid: number
   /** FUSE_CREATE_SUPP_GROUP: the parent's group, if the caller is a member of it. */
   readonly supplementaryGroup: number | null
+  /** FUSE_SECURITY_CTX: labels that a new file must be born with. Views of the request, as names are. */
+  readonly securityContexts?: readonly SecurityContext[]
   /** Takes over the duty to answer. */
   defer<T>(): Deferred<T>
+}
+
+/** An extended attribute such as `security.selinux`; both parts without the final NUL of the name. */
+export interface SecurityContext {
+  readonly name: Buffer
+  readonly value: Buffer
 }
 
 /** A request whose answer is owed. Exactly one of answer/fail/taken ends it; a second call is an assertion. */
@@ -145,6 +153,55 @@ export interface PollArgs {
   events: number
 }
 
+/** `struct fuse_file_lock`. `end` is inclusive; a number cannot hold OFFSET_MAX, "to the end of the file". */
+export interface FileLock {
+  start: bigint
+  end: bigint
+  /** F_RDLCK, F_WRLCK or F_UNLCK. */
+  type: number
+  pid: number
+}
+
+export interface LockArgs {
+  fh: number
+  owner: bigint
+  lock: FileLock
+  /** FUSE_LK_FLOCK asks for the lock of flock(2) instead of that of fcntl(2). */
+  flags: number
+}
+
+/** `struct fuse_statx`; times are seconds and nanoseconds. */
+export interface StatxReply {
+  attrValidMs: number
+  mask: number
+  blksize: number
+  attributes: bigint
+  attributesMask: bigint
+  nlink: number
+  uid: number
+  gid: number
+  mode: number
+  ino: bigint
+  size: number
+  blocks: number
+  atime: readonly [number, number]
+  btime: readonly [number, number]
+  ctime: readonly [number, number]
+  mtime: readonly [number, number]
+  rdevMajor: number
+  rdevMinor: number
+  devMajor: number
+  devMinor: number
+}
+
+/** What a file system counted in an answer that the kernel never took. */
+export interface LostState {
+  /** Each occurrence is one lookup that nobody will FORGET. */
+  readonly nodeids: readonly number[]
+  /** A handle that nobody will RELEASE. */
+  readonly fh: number | null
+}
+
 /** Collects directory entries up to the size the kernel asked for. */
 export interface DirectoryWriter {
   /** @param off the position after this entry. @returns false if it does not fit: stop here. */
@@ -168,6 +225,13 @@ export interface FuseFileSystem {
   init?(negotiated: Negotiated): void
   /** The file system is unmounted (only sent for block-device mounts; do not rely on it). */
   destroy?(): void
+  /**
+   * An answer that created state did not reach the kernel (its caller was killed, the connection is gone, or
+   * encoding it failed): undo what is listed, as FORGET and RELEASE would. Called after LOOKUP, MKNOD, MKDIR,
+   * SYMLINK, LINK, READDIRPLUS, OPEN, OPENDIR, CREATE and TMPFILE.
+   * @param opcode The operation that was answered.
+   */
+  replyLost?(opcode: number, lost: LostState): void
 
   lookup?(request: RequestInfo, nameZ: Buffer): Answer<EntryReply>
   forget?(nodeid: number, nlookup: number): void
@@ -180,7 +244,13 @@ export interface FuseFileSystem {
   unlink?(request: RequestInfo, nameZ: Buffer): Answer<Ok>
   rmdir?(request: RequestInfo, nameZ: Buffer): Answer<Ok>
   /** RENAME and RENAME2; flags are RENAME_*. */
-  rename?(request: RequestInfo, oldNameZ: Buffer, newParent: number, newNameZ: Buffer, flags: number): Answer<Ok>
+  rename?(
+    request: RequestInfo,
+    oldNameZ: Buffer,
+    newParent: number,
+    newNameZ: Buffer,
+    flags: number,
+  ): Answer<Ok>
   /** `request.nodeid` is the new parent. */
   link?(request: RequestInfo, oldNodeid: number, newNameZ: Buffer): Answer<EntryReply>
 
@@ -204,8 +274,15 @@ export interface FuseFileSystem {
     flags: number,
     writeFlags: number,
   ): Answer<{ size: number }>
-  flush?(request: RequestInfo, fh: number): Answer<Ok>
-  release?(request: RequestInfo, fh: number, flags: number): Answer<Ok>
+  flush?(request: RequestInfo, fh: number, lockOwner: bigint): Answer<Ok>
+  /** releaseFlags are FUSE_RELEASE_*. */
+  release?(
+    request: RequestInfo,
+    fh: number,
+    flags: number,
+    releaseFlags: number,
+    lockOwner: bigint,
+  ): Answer<Ok>
   fsync?(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok>
   fallocate?(request: RequestInfo, fh: number, offset: number, length: number, mode: number): Answer<Ok>
   lseek?(request: RequestInfo, fh: number, offset: number, whence: number): Answer<{ offset: number }>
@@ -247,6 +324,15 @@ export interface FuseFileSystem {
   ioctl?(request: RequestInfo, args: IoctlArgs): Answer<IoctlReply>
   /** Answers poll(2) bits. */
   poll?(request: RequestInfo, args: PollArgs): Answer<{ revents: number }>
+
+  /** Only with FUSE_POSIX_LOCKS or FUSE_FLOCK_LOCKS; else the kernel keeps the locks itself. */
+  getlk?(request: RequestInfo, args: LockArgs): Answer<FileLock>
+  /** SETLK and SETLKW; `wait` is true for the latter. */
+  setlk?(request: RequestInfo, args: LockArgs, wait: boolean): Answer<Ok>
+  bmap?(request: RequestInfo, block: number, blocksize: number): Answer<{ block: number }>
+  statx?(request: RequestInfo, fh: number | null, flags: number, mask: number): Answer<StatxReply>
+  /** The pages that `retrieve` asked for, under the same number. `data` may be shorter than asked. */
+  retrieved?(notifyUnique: bigint, nodeid: number, offset: number, data: Buffer): void
 }
 
 /** What INIT agreed on. */
