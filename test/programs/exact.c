@@ -5,7 +5,7 @@
  *   environment=FILE   the environment is the NUL-terminated strings of FILE, in that order
  *   arguments=FILE     NUL-terminated strings of FILE follow the arguments given here
  *   ignore=N default=N block=N      signal N
- *   limit=RESOURCE:SOFT:HARD        numbers of setrlimit(2); -1 is infinity
+ *   limit=RESOURCE:SOFT[:HARD]      numbers of setrlimit(2); without HARD it stays as it is
  *   open=FD:FLAGS:PATH              FLAGS as a decimal number; FD gets a description of its own
  *   dup=FROM:TO close=FD seek=FD:OFFSET
  *   umask=OCTAL nice=N oom=N personality=HEX deathsignal=N nonewprivs=1 subreaper=1
@@ -73,11 +73,15 @@ static void apply(char *setting)
 		sigaddset(&set, number);
 		failed = sigprocmask(SIG_BLOCK, &set, NULL);
 	} else if (!strcmp(setting, "limit")) {
-		long long soft = -1, hard = -1;
+		unsigned long long soft = 0, hard = 0;
+		struct rlimit limit;
 
-		sscanf(second, ":%lld:%lld", &soft, &hard);
-		struct rlimit limit = { (rlim_t)soft, (rlim_t)hard };
-		failed = setrlimit(number, &limit);
+		failed = getrlimit(number, &limit);
+		int given = sscanf(second, ":%llu:%llu", &soft, &hard);
+		limit.rlim_cur = soft;
+		if (given == 2)
+			limit.rlim_max = hard;
+		failed = failed || setrlimit(number, &limit);
 	} else if (!strcmp(setting, "open")) {
 		char *path = strchr(second + 1, ':') + 1;
 		int fd = open(path, atoi(second + 1), 0666);

@@ -57,12 +57,12 @@ export class Agent {
 
   static async start(box: Sandbox, name: string, options: CommandOptions): Promise<Agent> {
     box.start([program('leasectl'), box.outside, name], options)
-    return await Agent.#connect(box, name)
+    return await Agent.connect(box, name)
   }
 
-  static async #connect(box: Sandbox, name: string): Promise<Agent> {
+  static async connect(box: Sandbox, name: string): Promise<Agent> {
     const address = path.join(box.outside, `${name}.sock`)
-    await eventuallyTrue(`agent ${name} listens`, () => existsSync(address))
+    await eventuallyTrue(`agent ${name} listens`, () => existsSync(address), 15_000)
     const socket = connect(address)
     await new Promise((resolve, reject) => {
       socket.once('connect', resolve)
@@ -100,7 +100,7 @@ export class Agent {
   /** A child process, as fork(2) makes it: the same descriptors and mappings. */
   async fork(name: string): Promise<Agent> {
     await this.number('fork', name)
-    const child = await Agent.#connect(this.#box, name)
+    const child = await Agent.connect(this.#box, name)
     this.#box.adopt(child)
     return child
   }
@@ -108,7 +108,7 @@ export class Agent {
   /** execve(2): the same process, the same descriptors, nothing else. This agent speaks no more. */
   async exec(name: string): Promise<Agent> {
     void this.call('exec', name)
-    const same = await Agent.#connect(this.#box, name)
+    const same = await Agent.connect(this.#box, name)
     this.#box.adopt(same)
     return same
   }

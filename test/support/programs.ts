@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import path from 'node:path'
 
 export const REPOSITORY = path.resolve(import.meta.dirname, '..', '..')
-export const HOLDFAST = path.join(REPOSITORY, 'bin', 'holdfast')
+/** HOLDFAST_BINARY names another one to test: an installed package, for example. */
+export const HOLDFAST = process.env.HOLDFAST_BINARY ?? path.join(REPOSITORY, 'bin', 'holdfast')
 
 const BUILD = path.join(REPOSITORY, 'build', 'test-programs')
 

@@ -288,9 +288,10 @@ export class Sandbox {
   async run(
     files: readonly string[],
     command = 'echo started; exec sleep 1000',
-    options: CommandOptions & { stdin?: 'pipe' | 'ignore' } = {},
+    options: CommandOptions & { stdin?: 'pipe' | 'ignore'; shell?: 'sh' | 'bash' } = {},
   ): Promise<Running> {
-    const running = this.start([HOLDFAST, 'run', ...files, '--', 'sh', '-c', command], options)
+    const shell = options.shell ?? 'sh'
+    const running = this.start([HOLDFAST, 'run', ...files, '--', shell, '-c', command], options)
     await running.says('started', 15_000)
     return running
   }
@@ -298,6 +299,13 @@ export class Sandbox {
   /** A process that takes orders (test/programs/leasectl.c). */
   async agent(name: string, options: CommandOptions = {}): Promise<Agent> {
     const agent = await Agent.start(this, name, options)
+    this.#agents.push(agent)
+    return agent
+  }
+
+  /** Talks to a leasectl that was started by other means: as the COMMAND of `holdfast run`, for example. */
+  async attach(name: string): Promise<Agent> {
+    const agent = await Agent.connect(this, name)
     this.#agents.push(agent)
     return agent
   }
