@@ -18,6 +18,8 @@ const O_FLAGS: FlagTable = {
   O_DIRECTORY: constants.O_DIRECTORY,
   O_NOFOLLOW: constants.O_NOFOLLOW,
   O_NOATIME: constants.O_NOATIME,
+  // The kernel adds it to every open on 64-bit; Node has no name for it.
+  O_LARGEFILE: process.arch === 'arm64' ? 0o400000 : 0o100000,
 }
 const ACCESS_MODES = ['O_RDONLY', 'O_WRONLY', 'O_RDWR', 'O_ACCMODE']
 
@@ -80,7 +82,7 @@ const SIGNED_FIELDS: Readonly<Record<string, number>> = {
   ctime: 64,
   'fuse_lseek_in.offset': 64,
 }
-/** Zero is an answer here: truncate to 0, read from 0, handle 0, nothing ready. */
+/** Zero is an answer here: truncate to 0, read from 0, nothing ready. */
 const SHOWN_ZEROS = new Set([
   'size',
   'offset',

@@ -11,7 +11,7 @@ import { errnoName } from '../lib/errno.js'
 import { formatField } from './debug-fields.js'
 import { FUSE_UNIQUE_RESEND, NOTIFY_CODES } from './wire/flags.js'
 import { type AnyStruct, opcodeName, opcodeRow, type ReplyKind } from './wire/opcodes.js'
-import { inHeader, outHeader, setxattrIn } from './wire/structs.js'
+import { inHeader, initIn, outHeader, setxattrIn } from './wire/structs.js'
 
 const EXTENSION_UNIT = 8
 const NAMES_SHOWN: Readonly<Record<string, number>> = { name: 1, 'two names': 2, 'name and data': 1 }
@@ -68,7 +68,7 @@ function formatBody(opcode: number, buffer: Buffer, end: number, setxattrInSize:
   let at: number = inHeader.size
   if (row.request !== null) {
     const size = row.request === setxattrIn ? setxattrInSize : row.request.size
-    if (at + Math.min(size, end - at) < at + size && row.request.name !== 'fuse_init_in') return ['malformed']
+    if (end - at < size && row.request !== initIn) return ['malformed']
     words.push(formatStruct(row.request, buffer, at, end))
     at += size
   }
@@ -93,19 +93,28 @@ function formatReplyBody(kind: ReplyKind, message: Buffer): string[] {
   return words
 }
 
-/** A struct that is cut short by an older kernel shows the fields it has. */
+/** Nested structs are shown as if their fields were the outer one's. */
 function formatStruct(struct: AnyStruct, buffer: Buffer, at: number, end: number): string {
+  return `{${structWords(struct, buffer, at, end).join(' ')}}`
+}
+
+/** A struct that is cut short by an older kernel shows the fields it has. */
+function structWords(struct: AnyStruct, buffer: Buffer, at: number, end: number): string[] {
   const words: string[] = []
   for (const { name, offset, size, field } of struct.layout) {
     if (field === null || at + offset + size > end) continue
-    if ('layout' in field) words.push(formatStruct(field as unknown as AnyStruct, buffer, at + offset, end))
+    if (isStruct(field)) words.push(...structWords(field, buffer, at + offset, end))
     else {
       const value = size === 8 ? buffer.readBigUInt64LE(at + offset) : readSmall(buffer, at + offset, size)
       const word = formatField(struct.name, name, value)
       if (word !== null) words.push(word)
     }
   }
-  return `{${words.join(' ')}}`
+  return words
+}
+
+function isStruct(field: object): field is AnyStruct {
+  return 'layout' in field
 }
 
 function readSmall(buffer: Buffer, at: number, size: number): bigint {

@@ -63,11 +63,8 @@ export class FuseSession {
     this.negotiated = null
     if (options.resumed !== undefined) this.agree(options.resumed)
     this.interrupt = (unique) => this.dispatcher.interrupt(unique)
-    const session = this
     this.context = {
-      get setxattrInSize() {
-        return session.setxattrInSize
-      },
+      setxattrInSize: () => this.setxattrInSize,
       initialize: (body) => this.initialize(body),
       takeDirectory: (sizeMax, plus) => this.takeDirectory(sizeMax, plus),
     }

@@ -91,7 +91,7 @@ export const ATTRIBUTE_OPERATIONS = {
     (fs, request, body) => fs.access?.(request, body.decode(s.accessIn).mask) ?? NOT_IMPLEMENTED,
   ),
   SETXATTR: emptyOperation((fs, request, body, context) => {
-    const { size, flags, setxattr_flags } = body.decodePrefix(s.setxattrIn, context.setxattrInSize)
+    const { size, flags, setxattr_flags } = body.decodePrefix(s.setxattrIn, context.setxattrInSize())
     return fs.setxattr?.(request, body.nameZ(), body.data(size), flags, setxattr_flags) ?? NOT_IMPLEMENTED
   }),
   GETXATTR: xattrOperation((fs, request, body) => {

@@ -9,7 +9,7 @@ import type { Request } from '../request.js'
 /** What an operation needs of its session. */
 export interface Context {
   /** The size of fuse_setxattr_in that INIT agreed on. */
-  readonly setxattrInSize: number
+  setxattrInSize(): number
   initialize(body: RequestBody): Answer<InitReply>
   takeDirectory(sizeMax: number, plus: boolean): DirectoryBuffer
 }
