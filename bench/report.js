@@ -1,0 +1,83 @@
+/** The results as one table of text. */
+
+/** @typedef {import('./measure.js').Result} Result */
+/** @typedef {import('./measure.js').Spread} Spread */
+
+/**
+ * @typedef {object} Section
+ * @property {string} title
+ * @property {Result[]} results
+ */
+
+/** @param {number} value Three significant digits, without an exponent. */
+function digits(value) {
+  if (value >= 100) return value.toFixed(0)
+  if (value >= 10) return value.toFixed(1)
+  return value.toFixed(2)
+}
+
+/** @param {Spread} spread */
+const range = ({ median, min, max }) => `${digits(median)} (${digits(min)}..${digits(max)})`
+
+/**
+ * Does Holdfast reach what this row has to reach?
+ * @param {Result} result
+ */
+export function verdict({ goal, targets }) {
+  const own = targets.holdfast
+  if (goal === null || own === undefined) return { goal: '', isReached: null }
+  if (goal === 'bindfs') {
+    const other = targets.bindfs
+    if (other === undefined) return { goal: 'as bindfs', isReached: null }
+    return { goal: 'as bindfs', isReached: own.value.median <= other.value.median }
+  }
+  const reached = own.ratio === null ? own.value.median : own.ratio.median
+  if (reached <= goal) return { goal: `${goal}`, isReached: true }
+  // Where the same directory measured twice misses the goal too, nothing can be said.
+  const noise = targets['same again']?.ratio?.max ?? 0
+  return { goal: `${goal}`, isReached: own.ratio !== null && noise > goal ? null : false }
+}
+
+/** @param {string[][]} rows The first column to the left, the others to the right. */
+function align(rows) {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/**
+ * @param {Section[]} sections
+ * @param {string[]} targets Names in the order of columns; the first is the backing directory.
+ */
+export function formatTable(sections, targets) {
+  const [backing = '', ...others] = targets
+  const rows = [['', backing, 'unit', ...others.map((name) => `${name} [x]`), 'goal', '']]
+  for (const { title, results } of sections) {
+    rows.push([`-- ${title}`, '', '', ...others.map(() => ''), '', ''])
+    for (const result of results) {
+      const base = result.targets[backing]
+      const cells = others.map((name) => {
+        const cell = result.targets[name]
+        if (cell === undefined) return '-'
+        return cell.ratio === null ? `${range(cell.value)} ${result.unit}` : range(cell.ratio)
+      })
+      const { goal, isReached } = verdict(result)
+      const mark = isReached === null ? (goal === '' ? '' : '?') : isReached ? 'yes' : 'NO'
+      rows.push([
+        result.name,
+        base === undefined ? '-' : digits(base.value.median),
+        result.unit,
+        ...cells,
+        goal,
+        mark,
+      ])
+    }
+  }
+  return align(rows)
+}
