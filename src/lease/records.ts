@@ -108,7 +108,7 @@ export interface FileRecord {
   readonly changes: Change[]
   /** Lease requests that wait, in the order they came. */
   readonly requests: LeaseRequest[]
-  /** OFDs whose START was answered EAGAIN. */
+  /** OFDs whose START was answered EAGAIN and that have not tried again. */
   readonly watchers: Set<OfdRecord>
   /** Something here changed in this step: waiters have to be looked at again. */
   isTouched: boolean

@@ -168,8 +168,8 @@ export class Table {
   /** B2, L6: remembers START's request, or forgets it (null); `isWorthTrying` is what poll says meanwhile. */
   setWatch(ofd: OfdRecord, watch: LeaseRequest | null, isWorthTrying: boolean): void {
     ofd.watch = watch
-    if (watch === null) ofd.file.watchers.delete(ofd)
-    else ofd.file.watchers.add(ofd)
+    if (watch !== null || isWorthTrying) ofd.file.watchers.add(ofd)
+    else if (ofd.file.watchers.delete(ofd)) this.touch(ofd.file)
     ofd.isWorthTrying = isWorthTrying
     this.#markPoll(ofd)
     this.forgetOfdIfUnused(ofd)
