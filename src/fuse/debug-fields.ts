@@ -83,17 +83,7 @@ const SIGNED_FIELDS: Readonly<Record<string, number>> = {
   'fuse_lseek_in.offset': 64,
 }
 /** Zero is an answer here: truncate to 0, read from 0, nothing ready. */
-const SHOWN_ZEROS = new Set([
-  'size',
-  'offset',
-  'fh',
-  'length',
-  'result',
-  'revents',
-  'major',
-  'nlookup',
-  'count',
-])
+const SHOWN_ZEROS = new Set(['size', 'offset', 'length', 'result', 'revents', 'major', 'nlookup', 'count'])
 
 /** `name=value`, or null if the value is a zero that says nothing. @param value The raw unsigned value. */
 export function formatField(structName: string, name: string, value: bigint): string | null {

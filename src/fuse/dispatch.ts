@@ -78,7 +78,7 @@ export class Dispatcher implements Deferrer, Replier {
       result = typeof result === 'number' ? result : -Errno.EIO
     }
     if (typeof result === 'number') {
-      if (wireErrno(-result) !== -result) {
+      if (result === 0 || wireErrno(-result) !== -result) {
         this.reportBug(new AssertionError(`${result} was answered, which is no negative errno`), request)
       }
       this.sendError(request, request.opcode, -result)
