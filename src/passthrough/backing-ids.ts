@@ -1,0 +1,136 @@
+/**
+ * Backing ids: what FUSE_PASSTHROUGH calls the files whose I/O goes past us. An inode has one at a time, and all
+ * its opens share it; the kernel refuses a second one.
+ *
+ * Ids of files that nobody has open are kept for a while, so that opening a file again costs no system call.
+ * An id made from an O_PATH descriptor keeps no file open (no ETXTBSY, no conflict with leases or remounting),
+ * only the inode; therefore it goes when the last name of the file goes.
+ */
+import { DEVICE_IOCTLS } from '../fuse/wire/flags.js'
+import { Errno } from '../lib/errno.js'
+import { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
+import * as raw from '../linux/raw.js'
+import type { BackingTree } from './backing-tree.js'
+import type { Identity } from './identity.js'
+import type { Inode, InodeUse } from './inode-table.js'
+
+export function useOf(inode: Inode): InodeUse {
+  inode.use ??= { backingId: 0, backingUsers: 0, backingUid: 0, daemonUsers: 0 }
+  return inode.use
+}
+
+export class BackingIds {
+  private readonly fuseFd: number
+  private readonly tree: BackingTree
+  private readonly identity: Identity
+  private readonly idleCountMax: number
+  /** Inodes with an id and no user, the one that has been idle longest first. */
+  private readonly idle = new Set<Inode>()
+  private readonly openArgs = Buffer.alloc(16)
+  private readonly closeArgs = Buffer.alloc(4)
+  /** Kernels before 6.17 want a descriptor that is open for reading. */
+  private takesPathFd = true
+  isEnabled: boolean
+
+  constructor(
+    fuseFd: number,
+    tree: BackingTree,
+    identity: Identity,
+    options: { readonly passthrough: boolean; readonly idleBackingCountMax: number },
+  ) {
+    this.fuseFd = fuseFd
+    this.tree = tree
+    this.identity = identity
+    this.idleCountMax = options.idleBackingCountMax
+    this.isEnabled = options.passthrough
+  }
+
+  /** The kernel did not agree to FUSE_PASSTHROUGH. */
+  disable(): void {
+    this.isEnabled = false
+  }
+
+  /**
+   * Counts one more open of the inode through passthrough.
+   * @param uid whose identity the I/O runs with if the id has to be made. It decides who pays for blocks and who
+   *   may use root's reserve. Opens that come while the file is in use share the first one's.
+   * @param fd a descriptor of the file if there is one already, else -1.
+   * @returns the backing id, or 0 if this open's I/O has to come through the daemon.
+   */
+  acquire(inode: Inode, uid: number, forWriting: boolean, fd: number): number {
+    const use = useOf(inode)
+    if (!this.isEnabled || use.daemonUsers > 0) return 0
+    if (use.backingUsers === 0 && use.backingId !== 0) {
+      this.idle.delete(inode)
+      if (forWriting && use.backingUid !== uid) this.unregister(use)
+    }
+    if (use.backingId === 0) {
+      const id = this.register(inode, uid, fd)
+      if (id <= 0) return 0
+      use.backingId = id
+      use.backingUid = uid
+    }
+    use.backingUsers++
+    return use.backingId
+  }
+
+  release(inode: Inode): void {
+    const { use } = inode
+    if (use === null) return
+    use.backingUsers--
+    if (use.backingUsers > 0) return
+    if (!inode.hasName) {
+      this.unregister(use)
+      return
+    }
+    this.idle.add(inode)
+    if (this.idle.size <= this.idleCountMax) return
+    for (const oldest of this.idle) {
+      this.dropIdle(oldest)
+      break
+    }
+  }
+
+  /** The file must not be kept by us: its last name is gone, or the kernel has forgotten it. */
+  dropIdle(inode: Inode): void {
+    if (!this.idle.delete(inode) || inode.use === null) return
+    this.unregister(inode.use)
+  }
+
+  dropAllIdle(): void {
+    for (const inode of this.idle) this.dropIdle(inode)
+  }
+
+  private register(inode: Inode, uid: number, openFd: number): number {
+    const fd = openFd >= 0 ? openFd : this.fdToRegister(inode)
+    if (fd < 0) return fd
+    // The kernel does the file's I/O with what this thread is at this moment.
+    this.identity.becomeUser(uid)
+    const result = this.backingOpen(fd)
+    if (openFd < 0 && !this.takesPathFd) raw.close(fd)
+    if (result === -Errno.EBADF && this.takesPathFd) {
+      this.takesPathFd = false
+      return this.register(inode, uid, -1)
+    }
+    // Refused for good: not privileged, or not negotiated. ELOOP: stacked too deep. Others may be momentary.
+    if (result === -Errno.EPERM || result === -Errno.ELOOP || result === -Errno.EOPNOTSUPP) this.disable()
+    return result
+  }
+
+  private fdToRegister(inode: Inode): number {
+    return this.takesPathFd
+      ? this.tree.pathFd(inode)
+      : this.tree.openFile(inode, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+  }
+
+  private backingOpen(fd: number): number {
+    this.openArgs.writeInt32LE(fd, 0)
+    return raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_OPEN, this.openArgs)
+  }
+
+  private unregister(use: InodeUse): void {
+    this.closeArgs.writeInt32LE(use.backingId, 0)
+    raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_CLOSE, this.closeArgs)
+    use.backingId = 0
+  }
+}

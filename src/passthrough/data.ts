@@ -1,0 +1,172 @@
+/** I/O that comes through the daemon, and what open files need besides. */
+import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
+import { WRITE_FLAGS } from '../fuse/wire/flags.js'
+import { Errno } from '../lib/errno.js'
+import * as c from '../linux/constants.js'
+import * as raw from '../linux/raw.js'
+import type { Core } from './core.js'
+import { asWriter, type Job, type JobResult, readCached, type Writer } from './io-jobs.js'
+import { LaterAnswer } from './later.js'
+import { changeLayout } from './layout.js'
+import type { Handle } from './open-files.js'
+
+const READ_BUFFER_BYTES = 1 << 20
+/** Writes up to this size are done at once, unless writing has turned out to be slow. */
+const INLINE_WRITE_BYTES = 128 << 10
+/** A write that took longer met something other than memory: for a while they go to the io threads. */
+const SLOW_WRITE_MS = 3
+const SLOW_PERIOD_MS = 1000
+/** One copy_file_range stops here, so that it can be interrupted; callers go on by themselves. */
+const COPY_BYTES_MAX = 128 << 20
+
+export interface CopyArgs {
+  readonly fhIn: number
+  readonly offIn: number
+  readonly fhOut: number
+  readonly offOut: number
+  readonly length: number
+}
+
+export class Data {
+  private readonly core: Core
+  private readonly readBuffer = Buffer.alloc(READ_BUFFER_BYTES)
+  /** tmpfs and overlayfs do not know RWF_NOWAIT. */
+  private knowsCached = true
+  private writesAreSlowUntilMs = 0
+
+  constructor(core: Core) {
+    this.core = core
+  }
+
+  /** Runs a job in an io thread and turns its result into the answer. */
+  private inIoThread<T extends object | symbol>(
+    request: RequestInfo,
+    job: Job,
+    answer: (result: JobResult) => T,
+  ): Answer<T> {
+    const later = new LaterAnswer<T>()
+    this.core.io.submit(job, (result) => later.give(result.result < 0 ? result.result : answer(result)))
+    return later.take(request, null)
+  }
+
+  read(request: RequestInfo, fh: number, offset: number, size: number): Answer<Uint8Array> {
+    const fd = this.core.files.dataFd(this.core.files.get(fh))
+    if (fd < 0) return fd
+    const cached = this.readWithoutWaiting(fd, offset, size)
+    if (cached !== null) return cached
+    return this.inIoThread(request, { kind: 'read', fd, offset, size }, ({ data }) => data ?? Buffer.alloc(0))
+  }
+
+  private readWithoutWaiting(fd: number, offset: number, size: number): Uint8Array | null {
+    if (!this.knowsCached || size > READ_BUFFER_BYTES) return null
+    const buffer = this.readBuffer.subarray(0, size)
+    const result = readCached(fd, buffer, offset)
+    if (result === -Errno.EOPNOTSUPP) this.knowsCached = false
+    if (result < 0) return null
+    if (result === size) return buffer
+    // Fewer bytes: the end of the file, or the end of what is cached. Only a look at the size can tell.
+    const { tree, stat } = this.core
+    if (tree.statFd(fd, stat) < 0 || offset + result < stat.size) return null
+    return buffer.subarray(0, result)
+  }
+
+  write(
+    request: RequestInfo,
+    fh: number,
+    offset: number,
+    data: Buffer,
+    writeFlags: number,
+  ): Answer<{ size: number }> {
+    const { files, options, identity } = this.core
+    const handle = files.get(fh)
+    const fd = files.dataFd(handle)
+    if (fd < 0) return fd
+    const writer: Writer = {
+      uid: request.uid,
+      keepSetid: (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) === 0 && handle.node.hasSetid,
+    }
+    const startMs = options.nowMs()
+    const isQuick =
+      data.length <= INLINE_WRITE_BYTES && !handle.isSynchronous && startMs >= this.writesAreSlowUntilMs
+    if (!isQuick) {
+      // The request's bytes are overwritten by the next request.
+      const copy = new Uint8Array(data)
+      const job: Job = { kind: 'write', fd, offset, data: copy, writer }
+      return this.inIoThread(request, job, ({ result }) => ({ size: result }))
+    }
+    const size = asWriter(identity, writer, () => raw.pwrite(fd, data, data.length, offset))
+    if (options.nowMs() - startMs > SLOW_WRITE_MS) this.writesAreSlowUntilMs = startMs + SLOW_PERIOD_MS
+    return size < 0 ? size : { size }
+  }
+
+  fsync(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {
+    const fd = this.core.files.dataFd(this.core.files.get(fh))
+    if (fd < 0) return fd
+    return this.inIoThread(request, { kind: 'fsync', fd, dataOnly }, () => OK)
+  }
+
+  syncfs(request: RequestInfo): Answer<Ok> {
+    const fd = this.core.tree.openFile(this.core.tree.inodes.root, c.O_RDONLY | c.O_NONBLOCK)
+    if (fd < 0) return fd
+    return this.inIoThread(request, { kind: 'syncfs', fd, closeAfter: true }, () => OK)
+  }
+
+  fallocate(request: RequestInfo, fh: number, offset: number, length: number, mode: number): Answer<Ok> {
+    const handle = this.core.files.get(fh)
+    const fd = this.core.files.dataFd(handle)
+    if (fd < 0) return fd
+    // The kernel does not say whether the caller keeps setuid bits; root does.
+    const writer: Writer = { uid: request.uid, keepSetid: request.uid === 0 }
+    const job: Job = { kind: 'fallocate', fd, mode, offset, length, writer }
+    const operation = layoutOperation(mode)
+    if (operation === 'none') return this.inIoThread(request, job, () => OK)
+    if (operation === 'unsupported') return -Errno.EOPNOTSUPP
+    const change = {
+      node: handle.node,
+      file: handle,
+      operation,
+      range: { start: offset, end: offset + length },
+      nonBlocking: handle.isNonBlocking,
+    } as const
+    return changeLayout<Ok>(this.core.gate, request, change, (finish) => {
+      this.core.io.submit(job, ({ result }) => finish(result < 0 ? result : OK))
+    })
+  }
+
+  lseek(fh: number, offset: number, whence: number): Answer<{ offset: number }> {
+    const fd = this.core.files.dataFd(this.core.files.get(fh))
+    if (fd < 0) return fd
+    const result = raw.lseek(fd, offset, whence)
+    return result < 0 ? result : { offset: result }
+  }
+
+  copyFileRange(request: RequestInfo, args: CopyArgs): Answer<{ size: number }> {
+    const { files, gate } = this.core
+    const from = files.get(args.fhIn)
+    const to: Handle = files.get(args.fhOut)
+    const length = Math.min(args.length, COPY_BYTES_MAX)
+    // It may replace blocks by shared ones. The kernel takes EXDEV for "copy the bytes, then".
+    if (gate.isProtected(to.node, { start: args.offOut, end: args.offOut + length })) return -Errno.EXDEV
+    const fdIn = files.dataFd(from)
+    if (fdIn < 0) return fdIn
+    const fdOut = files.dataFd(to)
+    if (fdOut < 0) return fdOut
+    const writer: Writer = { uid: request.uid, keepSetid: request.uid === 0 }
+    const { offIn, offOut } = args
+    const job: Job = { kind: 'copy', fdIn, offIn, fdOut, offOut, length, writer }
+    return this.inIoThread(request, job, ({ result }) => ({ size: result }))
+  }
+}
+
+function layoutOperation(mode: number): 'none' | 'punch-hole' | 'zero-range' | 'unsupported' {
+  switch (mode & ~c.FALLOC_FL_KEEP_SIZE) {
+    case 0:
+      return 'none'
+    case c.FALLOC_FL_PUNCH_HOLE:
+      return 'punch-hole'
+    case c.FALLOC_FL_ZERO_RANGE:
+      return 'zero-range'
+    default:
+      return 'unsupported'
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Who the file system thread is towards the backing file system.
+ *
+ * Permission is the kernel's business (`default_permissions`): before a request reaches us it has been checked
+ * against the caller. What we do for callers therefore needs no permission checks of its own, and the thread
+ * keeps its capabilities. But a new file belongs to somebody, inherits groups and loses mode bits depending on
+ * who makes it; and ext4 lends root's reserved blocks to whoever has fsuid 0 or CAP_SYS_RESOURCE. So the thread
+ * takes on the ids of the caller where they matter, and never has CAP_SYS_RESOURCE. CAP_FSETID, which keeps
+ * setuid bits alive through writes and truncations, is raised only around single calls.
+ *
+ * The ids stay until somebody else's are needed: one user's work switches once. Everything here is per thread
+ * (raw system calls), but for the umask, which is the whole process's.
+ */
+import { CAP_FSETID, CAP_SYS_RESOURCE } from '../linux/constants.js'
+import { check } from '../linux/error.js'
+import { readStatus } from '../linux/processes.js'
+import * as raw from '../linux/raw.js'
+
+const CAPABILITY_VERSION_3 = 0x20080522
+
+/** Capabilities of the calling thread, as capget(2) lays them out. */
+class ThreadCapabilities {
+  private readonly header = Buffer.alloc(8)
+  private readonly data = Buffer.alloc(24)
+  private readonly effectiveLow: number
+
+  constructor(withoutMask: number) {
+    this.header.writeUInt32LE(CAPABILITY_VERSION_3, 0)
+    check(raw.capget(this.header, this.data), 'capget')
+    this.effectiveLow = (this.data.readUInt32LE(0) & ~withoutMask) >>> 0
+  }
+
+  /** Makes the kept capabilities effective again, and `extraMask` where it is permitted. */
+  apply(extraMask: number): void {
+    const permittedLow = this.data.readUInt32LE(4)
+    this.data.writeUInt32LE((this.effectiveLow | (extraMask & permittedLow)) >>> 0, 0)
+    check(raw.capset(this.header, this.data), 'capset')
+  }
+}
+
+export class Identity {
+  /** An ordinary user's daemon serves that user only: it has nobody else to become. */
+  private readonly isPrivileged: boolean
+  private readonly capabilities: ThreadCapabilities | null
+  private readonly groupBytes = Buffer.alloc(4)
+  private uid: number
+  private gid: number
+  /** The only supplementary group, -1 for none. */
+  private group = -1
+  private umask = -1
+
+  constructor() {
+    this.uid = process.geteuid?.() ?? 0
+    this.gid = process.getegid?.() ?? 0
+    this.isPrivileged = this.uid === 0
+    this.capabilities = this.isPrivileged
+      ? new ThreadCapabilities((1 << CAP_FSETID) | (1 << CAP_SYS_RESOURCE))
+      : null
+    if (this.isPrivileged) check(raw.setgroups(0, null), 'setgroups')
+    this.capabilities?.apply(0)
+  }
+
+  /** Takes on the ids that own what is made next. */
+  become(uid: number, gid: number): void {
+    if (!this.isPrivileged) return
+    if (gid !== this.gid) {
+      raw.setfsgid(gid)
+      this.gid = gid
+    }
+    this.becomeUser(uid)
+  }
+
+  /** Only the user, which is what block reservation and quotas look at. */
+  becomeUser(uid: number): void {
+    if (!this.isPrivileged || uid === this.uid) return
+    raw.setfsuid(uid)
+    this.uid = uid
+    // The kernel lowers file capabilities when fsuid leaves 0, and raises them all when it returns.
+    this.capabilities?.apply(0)
+  }
+
+  /** The only supplementary group; it decides whether a new file may have the setgid bit. */
+  setGroup(group: number | null): void {
+    const wanted = group ?? -1
+    if (!this.isPrivileged || wanted === this.group) return
+    if (wanted >= 0) this.groupBytes.writeUInt32LE(wanted, 0)
+    check(raw.setgroups(wanted < 0 ? 0 : 1, this.groupBytes), 'setgroups')
+    this.group = wanted
+  }
+
+  /** Back to what the process is, before anything outside of the backing file system is made. */
+  becomeDaemon(): void {
+    this.become(0, 0)
+    this.setGroup(null)
+  }
+
+  /** The umask for what is created next. */
+  setUmask(umask: number): void {
+    if (umask === this.umask) return
+    raw.umask(umask)
+    this.umask = umask
+  }
+
+  /** Runs `action` with the right to set and to keep setuid and setgid bits, as callers with CAP_FSETID have. */
+  keepingSetid<T>(action: () => T): T {
+    this.capabilities?.apply(1 << CAP_FSETID)
+    try {
+      return action()
+    } finally {
+      this.capabilities?.apply(0)
+    }
+  }
+}
+
+let mine: Identity | null = null
+
+/** The identity of the calling thread: there is one, however many file systems it serves. */
+export function threadIdentity(): Identity {
+  mine ??= new Identity()
+  return mine
+}
+
+/**
+ * Is the caller in this group, apart from its own gid? Only for kernels that do not say it in the request
+ * (FUSE_CREATE_SUPP_GROUP, Linux 6.3).
+ */
+export function isInGroup(pid: number, gid: number): boolean {
+  if (pid === 0) return false
+  return readStatus(pid)?.groups.includes(gid) ?? false
+}

@@ -1,0 +1,167 @@
+/** A FUSE file system over a backing directory, or over one regular file. */
+import type { FuseFileSystem, LostState, Negotiated } from '../fuse/api.js'
+import { FATTR_FLAGS, INIT_FLAGS } from '../fuse/wire/flags.js'
+import { OPCODES } from '../fuse/wire/opcodes.js'
+import { Statx } from '../linux/stat.js'
+import { BackingIds } from './backing-ids.js'
+import { BackingTree } from './backing-tree.js'
+import type { Core } from './core.js'
+import { Creating } from './creating.js'
+import { Data } from './data.js'
+import { Directories } from './directories.js'
+import type { FileNode, LayoutGate, OpenFile } from './gate.js'
+import { threadIdentity } from './identity.js'
+import type { IoThreads } from './io-jobs.js'
+import { ioctl } from './ioctls.js'
+import { Names } from './names.js'
+import { OpenFiles } from './open-files.js'
+import { Opening } from './opening.js'
+import { DEFAULT_OPTIONS, type PassthroughOptions, type WantedInit, wantedInit } from './options.js'
+import { SettingAttributes } from './setting-attributes.js'
+import { Xattrs } from './xattrs.js'
+
+export type * from './gate.js'
+export { threadIdentity } from './identity.js'
+export { InlineIo, type IoThreads, type Job, type JobResult } from './io-jobs.js'
+export { createIoThreads, ThreadedIo } from './io-threads.js'
+export { DEFAULT_OPTIONS, type PassthroughOptions, type WantedInit, wantedInit } from './options.js'
+
+export interface PassthroughParts {
+  /** O_PATH descriptor of the backing root, in a mount of its own (open_tree(2)) that nothing is mounted on. */
+  readonly rootFd: number
+  readonly gate: LayoutGate
+  readonly io: IoThreads
+  /** /dev/fuse of the session that serves this file system. */
+  readonly fuseFd: number
+  readonly options?: Partial<PassthroughOptions>
+}
+
+/** A file system for a session, and what the engine may ask of it besides. */
+export interface Passthrough extends FuseFileSystem {
+  readonly wantedInit: WantedInit
+  /** Does I/O go past the daemon? Settled by INIT; false too once the kernel has refused it. */
+  readonly isPassthrough: boolean
+  /** Files that are open through the mount. */
+  openFiles(): Iterable<OpenFile>
+  openFile(fh: number): OpenFile | undefined
+  nodeOf(nodeid: number): FileNode | undefined
+  readonly inodeCount: number
+  readonly openCount: number
+  /** Lets go of files that are kept only to be quick when they are opened again. */
+  dropIdle(): void
+  /** Closes all descriptors. Call it when the session has ended. */
+  close(): void
+}
+
+/** Makes the file system. Call it, and everything it returns, in the thread that serves the session. */
+export function createPassthrough(parts: PassthroughParts): Passthrough {
+  const options: PassthroughOptions = { ...DEFAULT_OPTIONS, ...parts.options }
+  const { gate, io } = parts
+  const identity = threadIdentity()
+  const tree: BackingTree = new BackingTree(
+    parts.rootFd,
+    options.pathFdCountMax,
+    (fd) => io.submit({ kind: 'close', fd }, () => {}),
+    (inode) => backingIds.dropIdle(inode),
+  )
+  const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options)
+  const files = new OpenFiles(tree, backingIds)
+  const core: Core = {
+    tree,
+    identity,
+    backingIds,
+    files,
+    gate,
+    io,
+    options,
+    stat: new Statx(),
+    saysGroups: false,
+  }
+  const names = new Names(core)
+  const creating = new Creating(core, names)
+  const attributes = new SettingAttributes(core)
+  const opening = new Opening(core, attributes)
+  const data = new Data(core)
+  const directories = new Directories(core)
+  const xattrs = new Xattrs(core)
+
+  return {
+    wantedInit: wantedInit(options),
+    get isPassthrough() {
+      return backingIds.isEnabled
+    },
+    openFiles: () => files.values(),
+    openFile: (fh) => files.tryGet(fh),
+    nodeOf: (nodeid) => tree.inodes.tryGet(nodeid),
+    get inodeCount() {
+      return tree.inodes.size
+    },
+    get openCount() {
+      return files.size
+    },
+    dropIdle: () => backingIds.dropAllIdle(),
+    close() {
+      backingIds.dropAllIdle()
+      tree.close()
+    },
+
+    init(negotiated: Negotiated) {
+      core.saysGroups = (negotiated.flags & INIT_FLAGS.FUSE_CREATE_SUPP_GROUP) !== 0n
+      if ((negotiated.flags & INIT_FLAGS.FUSE_PASSTHROUGH) === 0n) backingIds.disable()
+    },
+    replyLost(opcode: number, lost: LostState) {
+      for (const nodeid of lost.nodeids) names.forget(nodeid, 1)
+      if (lost.fh === null) return
+      if (opcode === OPCODES.OPENDIR.code) directories.releasedir(lost.fh)
+      else opening.release(lost.fh)
+    },
+
+    lookup: (request, nameZ) => names.lookup(request, nameZ),
+    forget: (nodeid, nlookup) => names.forget(nodeid, nlookup),
+    unlink: (request, nameZ) => names.unlink(request, nameZ),
+    rmdir: (request, nameZ) => names.rmdir(request, nameZ),
+    rename: (request, oldNameZ, newParent, newNameZ, flags) =>
+      names.rename(request, oldNameZ, newParent, newNameZ, flags),
+    link: (request, oldNodeid, newNameZ) => names.link(request, oldNodeid, newNameZ),
+
+    mkdir: (request, nameZ, mode, umask) => creating.mkdir(request, nameZ, mode, umask),
+    mknod: (request, nameZ, mode, rdev, umask) => creating.mknod(request, nameZ, mode, rdev, umask),
+    symlink: (request, nameZ, targetZ) => creating.symlink(request, nameZ, targetZ),
+    create: (request, nameZ, flags, mode, umask) => creating.create(request, nameZ, flags, mode, umask),
+    tmpfile: (request, flags, mode, umask) => creating.tmpfile(request, flags, mode, umask),
+
+    getattr: (request) => attributes.getattr(request),
+    setattr: (request, args) =>
+      (args.valid & FATTR_FLAGS.FATTR_SIZE) !== 0
+        ? opening.truncate(request, args)
+        : attributes.apply(tree.inode(request.nodeid), args),
+    readlink: (request) => attributes.readlink(request),
+    statfs: () => attributes.statfs(),
+
+    open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
+    release: (_request, fh) => opening.release(fh),
+    read: (request, fh, offset, size) => data.read(request, fh, offset, size),
+    write: (request, fh, offset, bytes, _flags, writeFlags) =>
+      data.write(request, fh, offset, bytes, writeFlags),
+    fsync: (request, fh, dataOnly) => data.fsync(request, fh, dataOnly),
+    fallocate: (request, fh, offset, length, mode) => data.fallocate(request, fh, offset, length, mode),
+    lseek: (_request, fh, offset, whence) => data.lseek(fh, offset, whence),
+    copyFileRange: (request, args) => data.copyFileRange(request, args),
+    syncfs: (request) => data.syncfs(request),
+
+    opendir: (request) => directories.opendir(request),
+    readdir: (_request, fh, offset, writer) => directories.readdir(fh, offset, writer),
+    readdirplus: (_request, fh, offset, writer) => directories.readdirplus(fh, offset, writer),
+    releasedir: (_request, fh) => directories.releasedir(fh),
+    fsyncdir: (request, fh, dataOnly) => directories.fsyncdir(request, fh, dataOnly),
+
+    setxattr: (request, nameZ, value, flags, setxattrFlags) =>
+      xattrs.set(request, nameZ, value, flags, setxattrFlags),
+    getxattr: (request, nameZ, size) => xattrs.get(request, nameZ, size),
+    listxattr: (request, size) => xattrs.list(request, size),
+    removexattr: (request, nameZ) => xattrs.remove(request, nameZ),
+
+    ioctl: (request, args) => ioctl(core, directories, request, args),
+    poll: (request, args) => gate.poll(request, files.get(args.fh), args),
+  }
+}

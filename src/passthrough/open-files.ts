@@ -1,0 +1,154 @@
+/** Open file descriptions: what OPEN, CREATE and TMPFILE made and RELEASE ends. */
+
+import type { OpenReply } from '../fuse/api.js'
+import { FOPEN_FLAGS } from '../fuse/wire/flags.js'
+import { assert } from '../lib/assert.js'
+import { Errno } from '../lib/errno.js'
+import * as c from '../linux/constants.js'
+import * as raw from '../linux/raw.js'
+import { type BackingIds, useOf } from './backing-ids.js'
+import type { BackingTree } from './backing-tree.js'
+import type { OpenFile } from './gate.js'
+import type { Inode } from './inode-table.js'
+
+/** One open of a regular file. */
+export class Handle implements OpenFile {
+  readonly fh: number
+  readonly node: Inode
+  readonly flags: number
+  readonly openedBy: number
+  readonly isPassthrough: boolean
+  /** Our own descriptor of the file, opened when an operation needs one. */
+  fd = -1
+
+  constructor(fh: number, node: Inode, flags: number, openedBy: number, isPassthrough: boolean) {
+    this.fh = fh
+    this.node = node
+    this.flags = flags
+    this.openedBy = openedBy
+    this.isPassthrough = isPassthrough
+  }
+
+  get isNonBlocking(): boolean {
+    return (this.flags & c.O_NONBLOCK) !== 0
+  }
+
+  get isForWriting(): boolean {
+    return (this.flags & c.O_ACCMODE) !== c.O_RDONLY
+  }
+
+  /** Every write must be on disk when it returns. */
+  get isSynchronous(): boolean {
+    return (this.flags & c.O_DSYNC) !== 0
+  }
+}
+
+/**
+ * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset that the
+ * kernel has worked out for us; O_DIRECT, because our buffers are not aligned for it and the program's alignment
+ * was checked by the kernel; O_NOATIME stays, so that reads leave the time alone as they should.
+ */
+const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
+
+export class OpenFiles {
+  private readonly handles = new Map<number, Handle>()
+  private nextFh = 1
+  private readonly tree: BackingTree
+  private readonly backingIds: BackingIds
+
+  constructor(tree: BackingTree, backingIds: BackingIds) {
+    this.tree = tree
+    this.backingIds = backingIds
+  }
+
+  get(fh: number): Handle {
+    const handle = this.handles.get(fh)
+    assert(handle !== undefined, `fh ${fh} is not open`)
+    return handle
+  }
+
+  tryGet(fh: number): Handle | undefined {
+    return this.handles.get(fh)
+  }
+
+  values(): Iterable<Handle> {
+    return this.handles.values()
+  }
+
+  get size(): number {
+    return this.handles.size
+  }
+
+  /** A number for an open of whatever kind; never used twice. */
+  takeFh(): number {
+    return this.nextFh++
+  }
+
+  /**
+   * Opens a file that exists, without truncating it.
+   * @param uid of the caller.
+   * @returns a negative errno if it cannot be opened.
+   */
+  open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+    return this.openWith(-1, inode, flags, pid, uid)
+  }
+
+  /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
+  openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+    return this.openWith(fd, inode, flags, pid, uid)
+  }
+
+  private openWith(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+    const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
+    const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, fd) > 0
+    const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
+    if (!isPassthrough) {
+      handle.fd = fd
+      const dataFd = this.dataFd(handle)
+      if (dataFd < 0) return dataFd
+      useOf(inode).daemonUsers++
+    } else if (fd >= 0) {
+      raw.close(fd)
+    }
+    inode.openCount++
+    this.handles.set(handle.fh, handle)
+    return handle
+  }
+
+  /** What to open a file with that a program opens with these flags. */
+  static dataFlags(flags: number): number {
+    return (flags & KEPT_FLAGS) | c.O_NONBLOCK | c.O_LARGEFILE
+  }
+
+  /** The file of a handle as a descriptor of ours; its own until it is released. */
+  dataFd(handle: Handle): number {
+    if (handle.fd >= 0) return handle.fd
+    // O_NONBLOCK: a lease that somebody has on the backing file must not stop this thread.
+    const flags = OpenFiles.dataFlags(handle.flags)
+    let fd = this.tree.openFile(handle.node, flags)
+    // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
+    if (fd === -Errno.EPERM) fd = this.tree.openFile(handle.node, flags | (handle.flags & c.O_APPEND))
+    handle.fd = fd
+    return fd
+  }
+
+  release(handle: Handle): void {
+    const { node } = handle
+    this.handles.delete(handle.fh)
+    if (handle.fd >= 0) raw.close(handle.fd)
+    handle.fd = -1
+    if (handle.isPassthrough) this.backingIds.release(node)
+    else useOf(node).daemonUsers--
+    node.openCount--
+    this.tree.inodes.settle(node)
+  }
+
+  reply(handle: Handle): OpenReply {
+    if (handle.isPassthrough) {
+      const openFlags = FOPEN_FLAGS.FOPEN_PASSTHROUGH | FOPEN_FLAGS.FOPEN_NOFLUSH
+      return { fh: handle.fh, openFlags, backingId: handle.node.use?.backingId ?? 0 }
+    }
+    const openFlags = FOPEN_FLAGS.FOPEN_KEEP_CACHE | FOPEN_FLAGS.FOPEN_NOFLUSH
+    return { fh: handle.fh, openFlags, backingId: 0 }
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Extended attributes. /proc/self/fd/N leads to what an O_PATH descriptor stands for, a symlink itself included,
+ * and the calls that follow symlinks do not follow this one any further.
+ */
+import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
+import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
+import { Errno } from '../lib/errno.js'
+import * as raw from '../linux/raw.js'
+import type { Core } from './core.js'
+
+const XATTR_BYTES_MAX = 64 << 10
+const TRUSTED = 'trusted.'
+
+export class Xattrs {
+  private readonly core: Core
+  private readonly buffer = Buffer.alloc(XATTR_BYTES_MAX)
+
+  constructor(core: Core) {
+    this.core = core
+  }
+
+  private path(request: RequestInfo): Buffer | number {
+    const { tree } = this.core
+    const fd = tree.pathFd(tree.inode(request.nodeid))
+    return fd < 0 ? fd : tree.procPath(fd)
+  }
+
+  get(request: RequestInfo, nameZ: Buffer, size: number): Answer<Buffer | { size: number }> {
+    const path = this.path(request)
+    if (typeof path === 'number') return path
+    if (size === 0) {
+      const result = raw.getxattr(path, nameZ, null, 0)
+      return result < 0 ? result : { size: result }
+    }
+    const result = raw.getxattr(path, nameZ, this.buffer, Math.min(size, XATTR_BYTES_MAX))
+    return result < 0 ? result : this.buffer.subarray(0, result)
+  }
+
+  list(request: RequestInfo, size: number): Answer<Buffer | { size: number }> {
+    const path = this.path(request)
+    if (typeof path === 'number') return path
+    const result = raw.listxattr(path, this.buffer, XATTR_BYTES_MAX)
+    if (result < 0) return result
+    const names = this.buffer.subarray(0, result)
+    // Trusted attributes are listed for CAP_SYS_ADMIN only, which we have, and the caller need not.
+    const shown = request.uid === 0 ? names : withoutTrusted(names)
+    if (size === 0) return { size: shown.length }
+    return shown.length > size ? -Errno.ERANGE : shown
+  }
+
+  set(request: RequestInfo, nameZ: Buffer, value: Buffer, flags: number, setxattrFlags: number): Answer<Ok> {
+    const path = this.path(request)
+    if (typeof path === 'number') return path
+    const call = () => raw.setxattr(path, nameZ, value, value.length, flags)
+    // An ACL changes the mode, and may cost the setgid bit: the kernel says whether it does for this caller.
+    const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
+    const isAcl = nameZ.toString('latin1', 0, 17) === 'system.posix_acl_'
+    const result = keepSetid && isAcl ? this.core.identity.keepingSetid(call) : call()
+    return result < 0 ? result : OK
+  }
+
+  remove(request: RequestInfo, nameZ: Buffer): Answer<Ok> {
+    const path = this.path(request)
+    if (typeof path === 'number') return path
+    const result = raw.removexattr(path, nameZ)
+    return result < 0 ? result : OK
+  }
+}
+
+function withoutTrusted(names: Buffer): Buffer {
+  const text = names.toString('latin1')
+  if (!text.includes(TRUSTED)) return names
+  const kept = text.split('\0').filter((name) => name !== '' && !name.startsWith(TRUSTED))
+  return Buffer.from(kept.map((name) => `${name}\0`).join(''), 'latin1')
+}
