@@ -49,7 +49,10 @@ export interface Deferred<T> {
   readonly unique: bigint
   answer(value: T): void
   fail(errno: Errno): void
-  /** Somebody else (an io thread) writes the answer to the device with this `unique`. */
+  /**
+   * Somebody else (an io thread) writes the answer to the device with this `unique`. The session forgets the
+   * request: interrupts no longer reach it, and if the kernel sends it again the handler is called again.
+   */
   taken(): void
   /** Called at most once, when the caller was interrupted by a signal. The answer is still owed. */
   onInterrupt: (() => void) | null
@@ -356,6 +359,9 @@ export interface Notifier {
 export interface Transport {
   /** @returns bytes read into `buffer`; 0 if there is no request now; -ENODEV when unmounted. */
   read(buffer: Buffer): number
-  /** Writes one message made of parts. @returns 0 or a negative errno (ENOENT: the request is gone). */
+  /**
+   * Writes one message made of parts, all at once, and keeps none of them: the session reuses its buffers.
+   * @returns 0 or a negative errno (ENOENT: the request is gone).
+   */
   write(parts: readonly Uint8Array[]): number
 }
