@@ -1,25 +1,26 @@
 /** How the log writes single fields: flags by name, modes in octal, nodeids as `n2`. */
-import { constants } from 'node:fs'
 import * as flags from './wire/flags.js'
 
 type FlagTable = Readonly<Record<string, number | bigint>>
 
-/** O_* as this processor numbers them: O_DIRECT and O_DIRECTORY differ between x86-64 and arm64. */
+/** arm64 numbers some O_* differently from x86-64 (arch/arm64/include/uapi/asm/fcntl.h, fcntl(2)). */
+const isArm64 = process.arch === 'arm64'
+
 const O_FLAGS: FlagTable = {
-  O_CREAT: constants.O_CREAT,
-  O_EXCL: constants.O_EXCL,
-  O_NOCTTY: constants.O_NOCTTY,
-  O_TRUNC: constants.O_TRUNC,
-  O_APPEND: constants.O_APPEND,
-  O_NONBLOCK: constants.O_NONBLOCK,
-  O_SYNC: constants.O_SYNC,
-  O_DSYNC: constants.O_DSYNC,
-  O_DIRECT: constants.O_DIRECT,
-  O_DIRECTORY: constants.O_DIRECTORY,
-  O_NOFOLLOW: constants.O_NOFOLLOW,
-  O_NOATIME: constants.O_NOATIME,
-  // The kernel adds it to every open on 64-bit; Node has no name for it.
-  O_LARGEFILE: process.arch === 'arm64' ? 0o400000 : 0o100000,
+  O_CREAT: 0o100,
+  O_EXCL: 0o200,
+  O_NOCTTY: 0o400,
+  O_TRUNC: 0o1000,
+  O_APPEND: 0o2000,
+  O_NONBLOCK: 0o4000,
+  // O_SYNC contains the bit of O_DSYNC, so it comes first.
+  O_SYNC: 0o4010000,
+  O_DSYNC: 0o10000,
+  O_DIRECT: isArm64 ? 0o200000 : 0o40000,
+  O_LARGEFILE: isArm64 ? 0o400000 : 0o100000,
+  O_DIRECTORY: isArm64 ? 0o40000 : 0o200000,
+  O_NOFOLLOW: isArm64 ? 0o100000 : 0o400000,
+  O_NOATIME: 0o1000000,
 }
 const ACCESS_MODES = ['O_RDONLY', 'O_WRONLY', 'O_RDWR', 'O_ACCMODE']
 

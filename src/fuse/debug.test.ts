@@ -48,6 +48,23 @@ test('debug: a truncate to 0 shows the 0, and times before 1970 their sign', () 
   )
 })
 
+test('debug: every open flag has the number that this processor gives it', () => {
+  const names = [
+    'O_CREAT',
+    'O_EXCL',
+    'O_NOCTTY',
+    'O_TRUNC',
+    'O_APPEND',
+    'O_NONBLOCK',
+    'O_SYNC',
+    'O_DSYNC',
+  ] as const
+  const others = ['O_DIRECT', 'O_DIRECTORY', 'O_NOFOLLOW', 'O_NOATIME'] as const
+  for (const name of [...names, ...others]) {
+    expect(formatOpenFlags(constants[name])).toBe(`O_RDONLY|${name}`)
+  }
+})
+
 test('debug: bits without a name are shown as a number', () => {
   expect(formatFlags(0x180n, FOPEN_FLAGS)).toBe('FOPEN_PASSTHROUGH|0x100')
 })
