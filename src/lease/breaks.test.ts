@@ -344,6 +344,15 @@ test('B8: a breaker that is left as the only owner no longer waits', () => {
   expect(world.lease(lease).state).toBe('revoked')
 })
 
+test('B8: a breaker that becomes the only owner no longer waits either', () => {
+  const world = new World()
+  const lease = world.take({ process: null })
+  world.change({ process: 5 })
+  const change = world.lastRequest
+  world.setOwner(1, lease, 5)
+  expect(world.reply(change)).toBe('ok')
+})
+
 test('B8: while the change waits for others, the own lease is kept; an interrupt spares it', () => {
   const world = new World()
   const own = world.take({ ofd: 1 })

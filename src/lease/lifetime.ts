@@ -45,7 +45,6 @@ export function closeOfd(table: Table, input: InputOf<'ofd-closed'>): Answer {
   for (const lease of [...ofd.leases]) {
     noteMappings(lease, input.mappings)
     table.detachFromOfd(lease)
-    table.touch(lease.file)
     settle(table, lease, 'close')
   }
   ofd.pollBits = 0 // Nobody polls a closed descriptor, so its last change wakes nobody.

@@ -43,6 +43,7 @@ function addOwner(table: Table, lease: Lease, process: Owner['process']['key']):
   const owner = newOwner(table, process)
   lease.owners.push(owner)
   owner.process.leases.add(lease)
+  table.touch(lease.file) // A change of the new owner's own may wait for this lease (B8, X5).
   return owner
 }
 
