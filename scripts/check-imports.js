@@ -14,14 +14,13 @@ import { parseAst } from 'rolldown/parseAst'
  * What the modules of a folder may import besides their own folder.
  * - `folders`: other folders of src/, or `folder/file` for that one module (or those below it) only;
  * - `packages`: npm packages;
- * - `node`: whether Node's own modules. The rules run anywhere, so they get none; the protocol takes the
- *   numbers of open(2) flags, which differ between processors, from node:fs.
+ * - `node`: whether Node's own modules. The rules and the protocol run anywhere, so they get none.
  * @type {Record<string, { folders: string[], packages: string[], node: boolean }>}
  */
 const FOLDERS = {
   lib: { folders: [], packages: [], node: false },
   lease: { folders: ['lib'], packages: [], node: false },
-  fuse: { folders: ['lib'], packages: [], node: true },
+  fuse: { folders: ['lib'], packages: [], node: false },
   linux: { folders: ['lib'], packages: ['koffi'], node: true },
   passthrough: { folders: ['lib', 'fuse', 'linux'], packages: [], node: true },
   control: { folders: ['lib', 'lease', 'fuse'], packages: [], node: true },
