@@ -152,6 +152,7 @@ export const inotifyAddWatch = bind<[number, Path, number]>('inotify_add_watch',
 export const inotifyRmWatch = bind<[number, number]>('inotify_rm_watch', 'int', ['int', 'int'])
 export const socketpair = bind<[number, number, number, Bytes]>('socketpair', 'int', ['int', 'int', 'int', 'ptr'])
 export const recvmsg = bind<[number, Bytes, number]>('recvmsg', 'int64', ['int', 'ptr', 'int'])
+export const chdir = bind<[Path]>('chdir', 'int', ['ptr'])
 export const setsid = bind<[]>('setsid', 'int', [])
 export const kill = bind<[number, number]>('kill', 'int', ['int', 'int'])
 export const unshare = bind<[number]>('unshare', 'int', ['int'])

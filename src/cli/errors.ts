@@ -1,0 +1,44 @@
+/** One clear line for whatever goes wrong: what, which file, why, what to do. */
+import { errnoMessage } from '../lib/errno.js'
+import { LinuxError, showPath } from '../linux/error.js'
+
+/** A failure that is not ours: it is shown as its message and ends the command. */
+export class CommandError extends Error {
+  readonly exitCode: 1 | 2
+
+  constructor(message: string, exitCode: 1 | 2 = 1) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+/** What to do about a failed system call, where there is something to do. */
+function advice(error: LinuxError): string | null {
+  const path = error.path === undefined ? '' : showPath(error.path)
+  if (path === '/dev/fuse') {
+    if (error.code === 'ENOENT' || error.code === 'ENODEV' || error.code === 'ENXIO') {
+      return "this kernel has no FUSE device: load it with 'modprobe fuse'"
+    }
+    if (error.code === 'EACCES') return "not allowed to use it: run it with 'sudo'"
+  }
+  if (error.code === 'EPERM' && ['fsopen', 'fsconfig', 'fsmount', 'open_tree', 'move_mount', 'umount2'].includes(error.syscall)) {
+    return "not allowed to mount: run it with 'sudo'"
+  }
+  if (error.code === 'ENODEV' && error.syscall === 'fsopen') {
+    return "this kernel has no FUSE: load it with 'modprobe fuse'"
+  }
+  if (error.code === 'ENOSYS') return 'this kernel is too old: Holdfast needs Linux 5.4'
+  return null
+}
+
+/** The line for an error, without `holdfast:` and newline. Our own bugs are recognisable by their stack. */
+export function explain(error: unknown): string {
+  if (error instanceof CommandError) return error.message
+  if (error instanceof LinuxError) {
+    const path = error.path === undefined || error.path.length === 0 ? error.syscall : showPath(error.path)
+    const what = advice(error)
+    return `${path}: ${errnoMessage(error.errno)}${what === null ? '' : ` (${what})`}`
+  }
+  if (error instanceof Error && 'code' in error && 'syscall' in error) return error.message
+  return error instanceof Error ? `this is a bug in Holdfast: ${error.stack ?? error.message}` : String(error)
+}

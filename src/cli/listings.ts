@@ -1,0 +1,178 @@
+/** `holdfast leases`, `pins`, `who` and `status`: what the engines report, for people or as JSON. */
+import { readdirSync } from 'node:fs'
+import { formatAge, formatLength, formatOwners, type LeaseRecord, type PinRecord, type ProcessRecord } from '../control/records.js'
+import { DATA_TYPE, removeDead } from '../daemon/main.js'
+import * as c from '../linux/constants.js'
+import { showPath } from '../linux/error.js'
+import { close, open, statFd } from '../linux/files.js'
+import { mountIdOf, readMounts } from '../linux/mounts.js'
+import { readDescriptor, readDescriptorPath, readStatus } from '../linux/processes.js'
+import { pathBytes } from './arguments.js'
+import { CommandError } from './errors.js'
+import { print, printJson, printTable } from './output.js'
+import { type Report, readReports } from './report.js'
+
+export interface ListOptions {
+  readonly json?: boolean | undefined
+}
+
+/** Leases of all mounts, or of what lies at or below a path. */
+export function leases(path: string | undefined, options: ListOptions): void {
+  removeDead()
+  const { leases } = readReports()
+  const shown = path === undefined ? leases : leases.filter(below(resolve(path)))
+  if (options.json === true) return printJson(shown)
+  if (shown.length === 0) return print('no leases')
+  printTable(
+    ['ID', 'MODE', 'LEVEL', 'STATE', 'RANGE', 'PINS', 'AGE', 'OWNERS', 'FILE'],
+    shown.map((lease) => [
+      lease.id,
+      lease.mode,
+      lease.notifyOnly ? 'notify' : lease.level,
+      lease.state,
+      formatRange(lease),
+      lease.pins,
+      formatAge(lease.ageMs),
+      formatOwners(lease.owners),
+      lease.file,
+    ]),
+  )
+}
+
+export function pins(pid: string | undefined, options: ListOptions): void {
+  removeDead()
+  if (pid !== undefined && !/^\d+$/.test(pid)) throw new CommandError(`${pid}: not a process id`, 2)
+  const { pins } = readReports()
+  const shown = pid === undefined ? pins : pins.filter((pin) => holderOf(pin).pid === Number(pid))
+  if (options.json === true) return printJson(shown)
+  if (shown.length === 0) return print(pid === undefined ? 'no pins' : `no pins of process ${pid}`)
+  printTable(
+    ['ID', 'LEASE', 'RANGE', 'COUNT', 'HOLDER', 'FILE'],
+    shown.map((pin) => [pin.id, pin.lease, formatRange(pin), pin.count, formatHolder(pin), pin.file]),
+  )
+}
+
+interface Holding extends LeaseRecord {
+  /** Where a lease has no owner left: who has the file open (R1). */
+  readonly openIn: readonly ProcessRecord[]
+}
+
+/** R4: who keeps me from truncating this file? */
+export function who(path: string, options: ListOptions): void {
+  removeDead()
+  const target = look(path)
+  const report: Report = target === null ? { mounts: [], leases: [], pins: [] } : readReports()
+  const isSame = (lease: LeaseRecord) => lease.mountpoint === target?.mountpoint && lease.inode === target.inode
+  const holdings = report.leases.filter(isSame).map((lease): Holding => {
+    const openIn = lease.owners.length > 0 || target === null ? [] : openers(target.mountId, target.inode)
+    return { ...lease, openIn }
+  })
+  const ids = new Set(holdings.map(({ id }) => id))
+  const held = report.pins.filter((pin) => pin.mountpoint === target?.mountpoint && ids.has(pin.lease))
+  if (options.json === true) return printJson({ file: showPath(resolve(path)), leases: holdings, pins: held })
+  const name = showPath(resolve(path))
+  if (target === null) return print(`${name}: not under a Holdfast mount: nothing of Holdfast holds it`)
+  if (holdings.length === 0) return print(`${name}: nobody holds it`)
+  for (const lease of holdings) print(`${name}: ${explainLease(lease)}`)
+  for (const pin of held) print(`${name}: ${formatRange(pin)} pinned by ${formatHolder(pin)}`)
+}
+
+function explainLease(lease: Holding): string {
+  const holders = lease.owners.length > 0 ? lease.owners : lease.openIn
+  const by = holders.length > 0 ? formatOwners(holders) : lease.pins > 0 ? 'its pins' : 'an open descriptor'
+  const what = `${lease.level} ${lease.mode} lease ${lease.id} on ${formatRange(lease)}, held by ${by} for ${formatAge(lease.ageMs)}`
+  if (lease.state === 'revoked') return `${what}: revoked, holds nothing any more`
+  const effect =
+    lease.level === 'exclusive'
+      ? 'truncating or punching it fails with "Text file busy"'
+      : lease.notifyOnly
+        ? 'its owners are told of a change, nobody waits'
+        : 'a change waits until it is given up, or its break time is over'
+  return `${what} (${lease.state}): ${effect}`
+}
+
+export function status(options: ListOptions): void {
+  const freed = removeDead()
+  const { mounts } = readReports()
+  if (options.json === true) return printJson({ mounts, removedDeadMounts: freed.map((path) => showPath(path)) })
+  for (const path of freed) print(`${showPath(path)}: removed a dead mount; its engine had been killed`)
+  if (mounts.length === 0) return print('no Holdfast mounts')
+  printTable(
+    ['MOUNTPOINT', 'KIND', 'BACKING', 'PASSTHROUGH', 'LEASES', 'PINS', 'ENGINE', 'CONTROL'],
+    mounts.map((mount) => [
+      mount.mountpoint,
+      mount.kind,
+      mount.backing,
+      mount.passthrough ? 'yes' : 'no',
+      mount.leases,
+      mount.pins,
+      mount.engine.pid,
+      mount.control,
+    ]),
+  )
+}
+
+function formatRange(range: { readonly start: number; readonly length: number }): string {
+  if (range.start === 0 && range.length === 0) return 'whole file'
+  return `${range.start}+${formatLength(range.length)}`
+}
+
+function holderOf(pin: PinRecord): ProcessRecord {
+  return pin.holder.kind === 'process' ? pin.holder : pin.holder.openedBy
+}
+
+function formatHolder(pin: PinRecord): string {
+  const owner = formatOwners([holderOf(pin)])
+  return pin.holder.kind === 'process' ? owner : `pin context of ${owner}`
+}
+
+/** The absolute path without symlinks, as the kernel names it. */
+function resolve(path: string): Buffer {
+  const fd = open(pathBytes(path), c.O_PATH)
+  try {
+    return readDescriptorPath('self', fd) ?? pathBytes(path)
+  } finally {
+    close(fd)
+  }
+}
+
+function below(path: Buffer): (record: { readonly file: string }) => boolean {
+  const text = showPath(path)
+  const prefix = text.endsWith('/') ? text : `${text}/`
+  return ({ file }) => file === text || file.startsWith(prefix)
+}
+
+/** The file behind a path, if it is on a mount of ours. */
+function look(path: string): { mountId: number; mountpoint: string; inode: string } | null {
+  const fd = open(pathBytes(path), c.O_PATH)
+  try {
+    const mountId = mountIdOf(fd)
+    const mount = readMounts().find(({ id }) => id === mountId)
+    if (mount?.type !== DATA_TYPE) return null
+    return { mountId, mountpoint: showPath(mount.mountpoint), inode: String(statFd(fd).ino) }
+  } finally {
+    close(fd)
+  }
+}
+
+/** Processes that have a file of this mount open, asked of /proc and not of the file system. */
+function openers(mountId: number, inode: string): ProcessRecord[] {
+  const found: ProcessRecord[] = []
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    const pid = Number(name)
+    if (hasOpen(pid, mountId, inode)) found.push({ pid, command: readStatus(pid)?.command ?? '?' })
+  }
+  return found
+}
+
+function hasOpen(pid: number, mountId: number, inode: string): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
+      const descriptor = readDescriptor(pid, Number(fd))
+      return descriptor?.mountId === mountId && String(descriptor.ino) === inode
+    })
+  } catch {
+    return false // It ended, or it is not ours to look into.
+  }
+}

@@ -1,0 +1,169 @@
+/** The `holdfast` command: arguments to calls, results to text or JSON, errors to one line and an exit code. */
+import { Command, CommanderError } from '@commander-js/extra-typings'
+import { removeDead } from '../daemon/main.js'
+import { writeAll } from '../linux/files.js'
+import { readArguments } from './arguments.js'
+import { doctor } from './doctor.js'
+import { CommandError, explain } from './errors.js'
+import { lease } from './lease.js'
+import { leases, pins, status, who } from './listings.js'
+import { mount, umount } from './mount.js'
+import { run } from './run.js'
+import { Plan } from './shell.js'
+import { VERSION } from './version.js'
+
+/** Started by bin/holdfast for `run` and `mount`: what we write to stdout is then shell code. */
+const isLaunched = process.env['HOLDFAST_LAUNCHER'] !== undefined
+
+const EXAMPLES = `
+Hold a file in place while a program uses it:
+  sudo holdfast run model.gguf -- llama-server -m model.gguf
+
+Put Holdfast over a directory, for programs that take leases themselves:
+  sudo holdfast mount /srv/models
+  exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive
+
+Find out who keeps you from truncating a file:
+  holdfast who /srv/models/a.gguf
+
+What Holdfast cannot see goes past it: descriptors that were opened before, other hard
+links, and mount namespaces without the mount. run and mount name those that exist.`
+
+function makeProgram(): Command {
+  const program = new Command('holdfast')
+    .description('Holds files in place: while a lease or pin is on a file, nobody can pull its blocks away.')
+    .version(VERSION)
+    .addHelpText('after', EXAMPLES)
+    .enablePositionalOptions()
+    .showHelpAfterError("(try 'holdfast --help')")
+
+  program
+    .command('run')
+    .usage('[options] FILE... -- COMMAND [ARG...]')
+    .description('run COMMAND while nobody can truncate, punch, replace or remove FILE')
+    .argument('<file...>', 'files to hold; a symlink stands for its target')
+    .option('--strict', 'refuse to start when somebody goes past Holdfast (has FILE open already, ...)')
+    .option('--no-passthrough', 'let reads and writes go through the daemon')
+    .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
+    .addHelpText(
+      'after',
+      `
+COMMAND finds itself as without Holdfast: same pid, descriptors, signals, environment,
+terminal, exit code. In addition it has FILE open on descriptor 9 (8, 7, ... for more FILEs).
+FILE stays protected until COMMAND ends, even if it closes every descriptor.
+
+Others get "Text file busy" when they truncate FILE or punch holes into it, and "Device or
+resource busy" when they rename or remove it. Reading, writing in place, appending work.`,
+    )
+    .action((files, options) => run(files, commandWords, options))
+
+  program
+    .command('mount')
+    .description('put Holdfast over a directory (or show it at MOUNTPOINT), so that leases work below it')
+    .argument('<dir>', 'directory; its files stay where they are')
+    .argument('[mountpoint]', 'directory to show it at instead')
+    .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
+    .option('--no-passthrough', 'let reads and writes go through the daemon')
+    .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
+    .action(mount)
+
+  program
+    .command('umount')
+    .description('end a Holdfast mount; refused while leases exist or files are open')
+    .argument('<mountpoint>')
+    .action(umount)
+
+  program
+    .command('lease')
+    .description('take a lease on a descriptor of the calling shell, and make the shell its owner')
+    .requiredOption('--fd <n>', "descriptor, as from 'exec 3<FILE'")
+    .option('--exclusive', 'a lease that cannot be broken: changes fail instead of waiting')
+    .option('--write', 'nobody else may change the layout, the holder may')
+    .option('--json', 'print the lease as JSON')
+    .action(lease)
+
+  program
+    .command('leases')
+    .description('list leases, of everything or of what is at or below PATH')
+    .argument('[path]')
+    .option('--json', 'print JSON')
+    .action(leases)
+  program
+    .command('pins')
+    .description('list pins, of everybody or of one process')
+    .argument('[pid]')
+    .option('--json', 'print JSON')
+    .action(pins)
+  program
+    .command('who')
+    .description('say who keeps you from truncating a file')
+    .argument('<path>')
+    .option('--json', 'print JSON')
+    .action(who)
+  program
+    .command('status')
+    .description('list the Holdfast mounts')
+    .option('--json', 'print JSON')
+    .action(status)
+  program
+    .command('doctor')
+    .description('say what this machine can do, and what follows from it')
+    .option('--json', 'print JSON')
+    .action(doctor)
+  program
+    .command('reap', { hidden: true })
+    .description('remove dead mounts; the supervisor calls it')
+    .action(() => {
+      removeDead()
+    })
+  return program
+}
+
+/** Words behind `--`, which belong to COMMAND and are nobody's options. */
+let commandWords: readonly string[] = []
+
+function fail(message: string, exitCode: number): void {
+  if (message !== '') writeAll(2, Buffer.from(`holdfast: ${message}\n`))
+  finish(exitCode)
+}
+
+function finish(exitCode: number): void {
+  if (isLaunched) writeAll(1, new Plan().exit(exitCode).bytes)
+  process.exitCode = exitCode
+}
+
+/** Everything commander prints is ASCII or an argument, and arguments are byte strings. */
+function writeBytes(fd: number, text: string): void {
+  const bytes = Buffer.from(text, 'latin1')
+  if (fd === 1 && isLaunched) writeAll(1, new Plan().line("printf '%s' ", bytes).bytes)
+  else writeAll(fd, bytes)
+}
+
+async function main(): Promise<void> {
+  let words = readArguments()
+  if (words[0] === 'run') {
+    const dashes = words.indexOf('--')
+    commandWords = dashes < 0 ? [] : words.slice(dashes + 1)
+    if (dashes >= 0) words = words.slice(0, dashes)
+    const asksForHelp = words.includes('--help') || words.includes('-h')
+    if (commandWords.length === 0 && !asksForHelp) {
+      throw new CommandError("run: which command? Write 'holdfast run FILE -- COMMAND'", 2)
+    }
+  }
+  const program = makeProgram()
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride()
+    command.configureOutput({
+      writeOut: (text) => writeBytes(1, text),
+      writeErr: (text) => writeBytes(2, text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')),
+    })
+  }
+  await program.parseAsync(words, { from: 'user' })
+}
+
+// No top-level await: the bundle that starts quickly is one CommonJS file.
+main().catch((error: unknown) => {
+  if (error instanceof CommanderError) finish(error.exitCode === 0 ? 0 : 2)
+  else fail(explain(error), error instanceof CommandError ? error.exitCode : 1)
+})

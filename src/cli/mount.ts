@@ -1,0 +1,120 @@
+/** `holdfast mount` and `holdfast umount`. */
+import { type Engine, DATA_TYPE, isAlive, removeDead, withRunLock } from '../daemon/main.js'
+import * as c from '../linux/constants.js'
+import { LinuxError, showPath } from '../linux/error.js'
+import { close, open, writeAll } from '../linux/files.js'
+import { type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { readDescriptorPath } from '../linux/processes.js'
+import { pathBytes } from './arguments.js'
+import { CommandError } from './errors.js'
+import {
+  becomeDaemon,
+  createEngine,
+  findWaysPast,
+  isDirectory,
+  launcherPid,
+  openTarget,
+  serve,
+} from './launching.js'
+import { readReport } from './report.js'
+import { Plan } from './shell.js'
+
+export interface MountOptions {
+  readonly strict?: boolean | undefined
+  readonly passthrough: boolean
+  readonly debug?: string | undefined
+}
+
+export async function mount(directory: string, mountpoint: string | undefined, options: MountOptions): Promise<void> {
+  const launcher = launcherPid()
+  removeDead()
+  const target = openDirectory(directory)
+  const place = mountpoint === undefined ? target : openDirectory(mountpoint)
+  becomeDaemon(launcher)
+  const engine = withRunLock(() => start(target.fd, place, options))
+  const shown = showPath(place.path)
+  const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
+  await serve(engine, plan)
+}
+
+interface Place {
+  readonly fd: number
+  readonly path: Buffer
+}
+
+function openDirectory(argument: string): Place {
+  const fd = openTarget(pathBytes(argument))
+  const path = readDescriptorPath('self', fd) ?? pathBytes(argument)
+  if (!isDirectory(fd)) {
+    throw new CommandError(`${showPath(path)}: not a directory; for a single file use 'holdfast run FILE -- COMMAND'`)
+  }
+  const mounted = mountOf(fd)
+  if (mounted?.type === DATA_TYPE) {
+    const over = showPath(mounted.mountpoint)
+    throw new CommandError(`${showPath(path)}: already under the Holdfast mount ${over}; use it, or 'holdfast umount' it first`)
+  }
+  return { fd, path }
+}
+
+function mountOf(fd: number): MountInfo | undefined {
+  const id = mountIdOf(fd)
+  return readMounts().find((entry) => entry.id === id)
+}
+
+function start(targetFd: number, place: Place, options: MountOptions): Engine {
+  const engine = createEngine({ kind: 'mount', ...options })
+  try {
+    const mounted = engine.addMount(targetFd, place.fd)
+    const warnings = findWaysPast(mounted.rootFd, place.path, engine.control)
+    for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
+    if (warnings.length > 0 && options.strict === true) {
+      throw new CommandError(`${showPath(place.path)}: not mounted because of --strict`)
+    }
+    return engine
+  } catch (error) {
+    engine.abandon()
+    throw error
+  }
+}
+
+const END_PATIENCE_MS = 5000
+const END_POLL_MS = 10
+
+/** Unmounts, unless leases or open files still need the mount. */
+export async function umount(mountpoint: string): Promise<void> {
+  removeDead()
+  const wanted = pathBytes(mountpoint)
+  const fd = open(wanted, c.O_PATH)
+  let found: MountInfo | undefined
+  let path: Buffer
+  try {
+    found = mountOf(fd)
+    path = readDescriptorPath('self', fd) ?? wanted
+  } finally {
+    close(fd)
+  }
+  if (found?.type !== DATA_TYPE || !found.mountpoint.equals(path)) {
+    throw new CommandError(`${showPath(path)}: not a Holdfast mount; 'holdfast status' lists them`)
+  }
+  const control = found.source.toString()
+  const shown = showPath(found.mountpoint)
+  const leases = readReport(control).filter((record) => record.type === 'lease' && record.mountpoint === shown)
+  if (leases.length > 0) {
+    throw new CommandError(`${shown}: Device or resource busy: ${leases.length} lease${leases.length > 1 ? 's' : ''} on it; 'holdfast leases ${shown}' names the holders`)
+  }
+  try {
+    unmount(found.mountpoint, 0)
+  } catch (error) {
+    if (!(error instanceof LinuxError && error.code === 'EBUSY')) throw error
+    throw new CommandError(`${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`)
+  }
+  await engineGone(control)
+}
+
+/** The engine tidies up behind itself; whoever mounts next should find that done. */
+async function engineGone(control: string): Promise<void> {
+  const deadline = performance.now() + END_PATIENCE_MS
+  while (isAlive(control) === true && performance.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, END_POLL_MS))
+  }
+}

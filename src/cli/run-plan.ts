@@ -1,0 +1,76 @@
+/** What is left for the launcher to do once the mounts are there: lease each file, then become COMMAND. */
+import { Plan } from './shell.js'
+
+/** One FILE of `holdfast run`, under a mount by now. */
+export interface HeldFile {
+  /** The path under which the mount shows it. */
+  readonly path: Buffer
+  /** The control directory of the engine that serves it. */
+  readonly control: Buffer
+}
+
+export interface RunPlanOptions {
+  readonly files: readonly HeldFile[]
+  /** Environment of the launcher as it was started: `NAME=value` each. */
+  readonly environment: readonly Buffer[]
+  /** Descriptors that the launcher has open. */
+  readonly usedFds: ReadonlySet<number>
+  /** Does COMMAND's name contain a `=`, so that env(1) would take it for an assignment? */
+  readonly isCommandAmbiguous: boolean
+}
+
+/** A shell can only name descriptors of one digit; 0 to 2 are COMMAND's own. */
+const LEASE_FDS = [9, 8, 7, 6, 5, 4, 3]
+
+/**
+ * COMMAND is given the leased descriptor of each FILE, as far as there are digits. A further FILE is opened
+ * on a digit that is lent for a moment: its lease outlives the descriptor, because the pin is the process's.
+ */
+export function runPlan(options: RunPlanOptions): Plan {
+  const plan = new Plan()
+  const free = LEASE_FDS.filter((fd) => !options.usedFds.has(fd))
+  const kept: number[] = []
+  plan.line('hf_ok=1')
+  for (const file of options.files) {
+    const fd = free.shift()
+    if (fd !== undefined) {
+      kept.push(fd)
+      plan.line(`[ -z "$hf_ok" ] || { command exec ${fd}<`, file.path, '; } 2>/dev/null || hf_ok=')
+      hold(plan, fd, file)
+    } else {
+      plan.line('[ -z "$hf_ok" ] || { :')
+      hold(plan, 9, file)
+      plan.line('} 2>/dev/null 9<', file.path, ' || hf_ok=')
+    }
+  }
+  plan.line('if [ -n "$hf_ok" ]; then')
+  // The environment is taken from where the kernel keeps it: a shell drops names that are no identifiers
+  // and adds variables of its own.
+  const words = options.environment.flatMap((assignment) => [' ', assignment])
+  plan.line(
+    'while [ "$1" != -- ]; do shift; done; shift; ',
+    'exec /usr/bin/env -i --',
+    ...words,
+    // nice(1) with nothing to change does nothing but start a command, whatever its name looks like.
+    options.isCommandAmbiguous ? ' /usr/bin/nice -n 0 "$@"' : ' "$@"',
+  )
+  plan.line('fi')
+  // The mount went away before it could be used: close what was opened and ask for a new plan.
+  for (const fd of kept) plan.line(`exec ${fd}<&-`)
+  return plan
+}
+
+/** Asks through the control directory, so that the very process that becomes COMMAND takes the lease. */
+function hold(plan: Plan, fd: number, file: HeldFile): void {
+  const ctl = Buffer.concat([file.control, Buffer.from('/ctl')])
+  plan.line('hf_why=')
+  plan.line(
+    `[ -z "$hf_ok" ] || { echo 'hold ${fd}' >&0 || { hf_ok=; read -r hf_why; }; } 2>/dev/null 0<>`,
+    ctl,
+    ' || hf_ok=',
+  )
+  plan.line('case $hf_why in')
+  plan.line('  "" | ENODEV* | EBADF*) ;;')
+  plan.line("  *) printf 'holdfast: %s: %s\\n' ", file.path, ' "$hf_why" >&2; exit 1 ;;')
+  plan.line('esac')
+}

@@ -1,0 +1,164 @@
+/**
+ * One backing file or directory under Holdfast: the clone of the backing tree, the FUSE connection, and the
+ * mount on top, with what it takes to find it, to attach it again and to remove it.
+ */
+import { createNotifier, FuseSession } from '../fuse/index.js'
+import * as c from '../linux/constants.js'
+import { LinuxError } from '../linux/error.js'
+import { close, statFd } from '../linux/files.js'
+import { FuseDevice } from '../linux/fuse-device.js'
+import { attach, cloneTree, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { readDescriptorPath } from '../linux/processes.js'
+import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
+import type { Ioctls } from './ioctls.js'
+import { LeaseGate } from './lease-gate.js'
+import type { LeaseService } from './lease-service.js'
+
+export interface DataMountOptions {
+  readonly index: number
+  /** O_PATH descriptor of the file or directory to put Holdfast over; the mount takes it over. */
+  readonly targetFd: number
+  /** Where to attach it; the same descriptor unless it is shown at another place. */
+  readonly attachFd: number
+  readonly source: string
+  readonly service: LeaseService
+  readonly ioctls: Ioctls
+  readonly io: IoThreads
+  readonly passthrough: boolean
+  readonly debug: ((line: string) => void) | undefined
+  readonly reportBug: (error: unknown) => void
+}
+
+/** Restrictions of the backing mount that the new one must have as well. */
+function attributesOf(backing: MountInfo): number {
+  const has = (option: string) => backing.options.includes(option)
+  const isReadOnly = has('ro') || backing.superOptions.includes('ro')
+  return (
+    (isReadOnly ? c.MOUNT_ATTR_RDONLY : 0) |
+    (has('nosuid') ? c.MOUNT_ATTR_NOSUID : 0) |
+    (has('nodev') ? c.MOUNT_ATTR_NODEV : 0) |
+    (has('noexec') ? c.MOUNT_ATTR_NOEXEC : 0)
+  )
+}
+
+export class DataMount {
+  readonly index: number
+  readonly device: FuseDevice
+  readonly session: FuseSession
+  readonly fileSystem: Passthrough
+  readonly gate: LeaseGate
+  readonly backingType: string
+  /** Path of the mountpoint as the kernel has it now; the last known one when it is detached. */
+  mountpoint: Buffer
+  /** No program can reach it any more, and none ever will. */
+  isGone = false
+  readonly rootFd: number
+  /** The backing file or directory as it was named, below the mount. */
+  readonly targetFd: number
+  readonly #attachFd: number
+  #mountId = -1
+  /** A second, detached copy of our own mount, to attach when the first was pulled away. */
+  #spareFd: number
+
+  constructor(options: DataMountOptions) {
+    this.index = options.index
+    this.targetFd = options.targetFd
+    this.#attachFd = options.attachFd
+    const backingId = mountIdOf(options.targetFd)
+    const backing = readMounts().find((mount) => mount.id === backingId)
+    this.backingType = backing?.type ?? 'unknown'
+    this.mountpoint = readDescriptorPath('self', options.attachFd) ?? Buffer.from('?')
+    this.rootFd = cloneTree(options.targetFd, '')
+    this.device = FuseDevice.open()
+    const notifier = createNotifier(this.device, options.debug)
+    this.gate = new LeaseGate({
+      service: options.service,
+      ioctls: options.ioctls,
+      index: options.index,
+      notifier: () => notifier,
+      mountpoint: () => this.mountpoint,
+    })
+    // An overlay below is a stack of its own; the kernel allows two levels in all.
+    const maxStackDepth = this.backingType === 'overlay' ? 2 : 1
+    this.fileSystem = createPassthrough({
+      rootFd: this.rootFd,
+      gate: this.gate,
+      io: options.io,
+      fuseFd: this.device.fd,
+      options: { passthrough: options.passthrough, maxStackDepth, nowMs: () => performance.now() },
+    })
+    const wanted = this.fileSystem.wantedInit
+    this.session = new FuseSession({
+      transport: this.device,
+      fileSystem: this.fileSystem,
+      wantedFlags: wanted.flags,
+      maxWrite: wanted.maxWriteBytes,
+      ...(options.passthrough ? { maxStackDepth } : {}),
+      reportBug: options.reportBug,
+      ...(options.debug === undefined ? {} : { debug: options.debug }),
+    })
+    this.#spareFd = this.device.createMount({
+      subtype: 'holdfast',
+      source: Buffer.from(options.source),
+      rootMode: statFd(options.targetFd).mode,
+      attributes: backing === undefined ? 0 : attributesOf(backing),
+      allowOther: true,
+      defaultPermissions: true,
+    })
+  }
+
+  get mountId(): number {
+    return this.#mountId
+  }
+
+  /** Puts the mount in place, on top of the backing file wherever that is now. Throws a LinuxError. */
+  attach(): void {
+    const spare = cloneTree(this.#spareFd, '')
+    try {
+      attach(this.#spareFd, this.#attachFd)
+    } catch (error) {
+      close(spare)
+      throw error
+    }
+    this.#mountId = mountIdOf(this.#spareFd)
+    // A descriptor of the mount would keep it busy: only the detached copy is kept.
+    close(this.#spareFd)
+    this.#spareFd = spare
+    this.#locate(readMounts())
+  }
+
+  /** Takes in what mountinfo says. @returns whether the mount is still in place. */
+  #locate(mounts: readonly MountInfo[]): MountInfo | undefined {
+    const mount = mounts.find(({ id }) => id === this.#mountId)
+    if (mount !== undefined) this.mountpoint = mount.mountpoint
+    return mount
+  }
+
+  isAttached(mounts: readonly MountInfo[]): boolean {
+    return this.#locate(mounts) !== undefined
+  }
+
+  /**
+   * Removes the mount, also while files on it are open: those go on working, and the kernel says ENODEV on
+   * the device when the last is closed.
+   */
+  detach(): void {
+    const mount = this.#locate(readMounts())
+    if (mount !== undefined) {
+      try {
+        unmount(mount.mountpoint, c.MNT_DETACH)
+      } catch (error) {
+        // Somebody else unmounted it in between; that is what was wanted.
+        if (!(error instanceof LinuxError && error.code === 'EINVAL')) throw error
+      }
+    }
+    this.dropSpare()
+  }
+
+  /** Gives up attaching again: with the last open file the connection ends. */
+  dropSpare(): void {
+    if (this.#spareFd < 0) return
+    close(this.#spareFd)
+    this.#spareFd = -1
+  }
+}

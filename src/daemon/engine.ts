@@ -1,0 +1,332 @@
+/**
+ * The engine: one process that serves its data mounts and their control directory. Its main thread is the fs
+ * thread, a poll(2) loop in which everything quick is done at once; what may take long runs in io threads.
+ */
+import { createControlFs, type CommandResult } from '../control/control-fs.js'
+import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/abi.js'
+import type { MountRecord } from '../control/records.js'
+import type { RequestInfo } from '../fuse/api.js'
+import { createNotifier, FuseSession, INIT_FLAGS } from '../fuse/index.js'
+import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
+import * as c from '../linux/constants.js'
+import { check } from '../linux/error.js'
+import { cstr } from '../linux/libc.js'
+import { close, open } from '../linux/files.js'
+import { FuseDevice } from '../linux/fuse-device.js'
+import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { Poller } from '../linux/poller.js'
+import * as raw from '../linux/raw.js'
+import { createIoThreads, type ThreadedIo } from '../passthrough/index.js'
+import { enterOwnCgroup } from './cgroup.js'
+import { runCommand } from './commands.js'
+import { DataMount } from './data-mount.js'
+import { pathText, timestamp } from './event-records.js'
+import { Ioctls } from './ioctls.js'
+import { LeaseService } from './lease-service.js'
+import { CONTROL_TYPE, type Registration, register } from './registry.js'
+import { Reports } from './reports.js'
+import { type Supervisor, startSupervisor } from './supervisor.js'
+
+export interface EngineOptions {
+  /** `run` goes with its last lease, `mount` stays until it is unmounted. */
+  readonly kind: 'run' | 'mount'
+  readonly version: string
+  readonly policy?: LeasePolicy
+  readonly passthrough: boolean
+  /** One line for each message of the FUSE protocol. */
+  readonly debug?: (line: string) => void
+  /** Told of our own bugs; the request concerned was answered with EIO. */
+  readonly reportBug: (error: unknown) => void
+  /** Program of an io thread. */
+  readonly workerFile: string
+  /** Command that removes dead mounts, for the supervisor. */
+  readonly cleanup: readonly string[]
+}
+
+/** How many turns of the fs loop may pass before Node's own loop gets one (signals, garbage, io threads). */
+const TURNS_PER_YIELD = 1024
+
+export class Engine {
+  readonly service: LeaseService
+  readonly mounts: DataMount[] = []
+  readonly #options: EngineOptions
+  readonly #place: Registration
+  readonly #ioctls: Ioctls
+  readonly #io: ThreadedIo
+  readonly #poller = new Poller()
+  readonly #controlDevice: FuseDevice
+  readonly #controlSession: FuseSession
+  #controlMountId = -1
+  #supervisor: Supervisor | null = null
+  #leaveCgroup: () => void = () => {}
+  #isEnding = false
+
+  /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.service = new LeaseService(options.policy ?? DEFAULT_POLICY)
+    this.#place = register()
+    this.#ioctls = new Ioctls(this.service, {
+      number: this.#place.number,
+      control: this.#place.control,
+      features: FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+    })
+    this.#io = createIoThreads({ workerFile: options.workerFile })
+    const reports = new Reports(this.service, {
+      version: options.version,
+      ioctls: this.#ioctls,
+      mounts: () => this.#mountRecords(),
+      facts: () => this.#facts(),
+      controlMountId: () => this.#controlMountId,
+      command: (line, request, done) => this.#command(line, request, done),
+    })
+    try {
+      this.#controlDevice = FuseDevice.open()
+      const notifier = createNotifier(this.#controlDevice, options.debug)
+      this.#controlSession = new FuseSession({
+        transport: this.#controlDevice,
+        fileSystem: createControlFs(reports, () => notifier),
+        wantedFlags: INIT_FLAGS.FUSE_ATOMIC_O_TRUNC | INIT_FLAGS.FUSE_MAX_PAGES | INIT_FLAGS.FUSE_ABORT_ERROR,
+        reportBug: options.reportBug,
+        ...(options.debug === undefined ? {} : { debug: options.debug }),
+      })
+      this.#mountControl()
+    } catch (error) {
+      this.#place.remove()
+      throw error
+    }
+  }
+
+  get control(): string {
+    return this.#place.control
+  }
+
+  #mountControl(): void {
+    const mountFd = this.#controlDevice.createMount({
+      subtype: CONTROL_TYPE.slice('fuse.'.length),
+      source: Buffer.from(this.control),
+      rootMode: c.S_IFDIR | 0o755,
+      attributes: c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC,
+      allowOther: true,
+      defaultPermissions: true,
+    })
+    const target = open(this.control, c.O_PATH | c.O_DIRECTORY)
+    try {
+      attach(mountFd, target)
+      this.#controlMountId = mountIdOf(mountFd)
+    } finally {
+      close(target)
+      close(mountFd)
+    }
+  }
+
+  /**
+   * Makes a mount over what `targetFd` (O_PATH) leads to and attaches it there, or at `attachFd`. Throws a
+   * LinuxError; what was mounted before stays, see `abandon`.
+   */
+  addMount(targetFd: number, attachFd = targetFd): DataMount {
+    const mount = new DataMount({
+      index: this.mounts.length,
+      targetFd,
+      attachFd,
+      source: this.control,
+      service: this.service,
+      ioctls: this.#ioctls,
+      io: this.#io,
+      passthrough: this.#options.passthrough,
+      debug: this.#options.debug,
+      reportBug: this.#options.reportBug,
+    })
+    this.mounts.push(mount)
+    mount.attach()
+    return mount
+  }
+
+  /** Undoes everything after a failed start: nothing stays mounted. */
+  abandon(): void {
+    for (const mount of this.mounts) {
+      mount.detach()
+      mount.device.close()
+    }
+    this.#removeControl()
+  }
+
+  #removeControl(): void {
+    const mount = readMounts().find(({ id }) => id === this.#controlMountId)
+    if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    this.#controlDevice.close()
+    this.#place.remove()
+  }
+
+  /** Keeps the mounts until this process has taken its lease or has ended. @returns false if it has ended. */
+  expect(pid: number): boolean {
+    const launcher = this.service.processes.identify(pid)
+    if (launcher === null || !this.service.watch(launcher.key)) return false
+    this.service.expected.add(launcher.key)
+    return true
+  }
+
+  /** Serves until nothing is left to serve. Call `detachFromCaller` before it, when the caller can go on. */
+  serve(): Promise<void> {
+    this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
+    this.#supervisor = startSupervisor(this.#options.cleanup)
+    this.service.onFileFree = () => this.#endIfIdle()
+    this.service.onExit = (process) => {
+      if (this.service.expected.delete(process)) this.#endIfIdle()
+    }
+    for (const mount of this.mounts) {
+      this.#poller.add(mount.device.fd, c.POLLIN, () => this.#receive(mount))
+    }
+    this.#poller.add(this.#controlDevice.fd, c.POLLIN, () => {
+      this.#controlSession.receive()
+    })
+    this.#poller.add(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
+    this.#poller.add(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#poller.add(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
+    this.#watchMounts()
+    return new Promise((resolve, reject) => {
+      const turn = () => {
+        try {
+          for (let count = 0; count < TURNS_PER_YIELD; count++) {
+            if (this.#isDone()) return resolve(this.#end())
+            if (this.#poller.wait(this.service.timeoutMs()) === 0) this.service.timePassed()
+          }
+        } catch (error) {
+          return reject(error instanceof Error ? error : new Error(String(error)))
+        }
+        setImmediate(turn)
+      }
+      turn()
+    })
+  }
+
+  #receive(mount: DataMount): void {
+    if (mount.session.receive() !== 'unmounted') return
+    mount.isGone = true
+    this.#poller.remove(mount.device.fd)
+  }
+
+  #isDone(): boolean {
+    return this.mounts.every((mount) => mount.isGone)
+  }
+
+  async #end(): Promise<void> {
+    this.#removeControl()
+    await this.#io.stop()
+    this.#leaveCgroup()
+    this.#supervisor?.dismiss()
+  }
+
+  /** poll(2) on mountinfo wakes whenever something is mounted or unmounted in our namespace. */
+  #watchMounts(): void {
+    const fd = open('/proc/self/mountinfo', c.O_RDONLY)
+    this.#poller.add(fd, c.POLLPRI, () => {
+      // The change is noted when the file is read again from its start; readMounts opens it anew.
+      check(raw.lseek(fd, 0, c.SEEK_SET), 'lseek')
+      this.#mountsChanged(readMounts())
+    })
+  }
+
+  #mountsChanged(mounts: readonly MountInfo[]): void {
+    if (this.#isEnding) return
+    for (const mount of this.mounts) {
+      if (mount.isGone || mount.isAttached(mounts)) continue
+      if (this.#hasLeases(mount)) this.#attachAgain(mount)
+      else mount.dropSpare()
+    }
+  }
+
+  #hasLeases(mount: DataMount): boolean {
+    for (const { node } of this.service.files.values()) {
+      if (mount.fileSystem.nodeOf(node.nodeid) === node) return true
+    }
+    return false
+  }
+
+  /** L10: somebody pulled a mount away under its leases, by a rename or unlink in another mount namespace. */
+  #attachAgain(mount: DataMount): void {
+    let reason = 'the mount was detached, and is attached again'
+    const path = mount.mountpoint
+    try {
+      mount.attach()
+    } catch (error) {
+      reason = `the mount was detached, and cannot be attached again: ${(error as Error).message}`
+      mount.dropSpare()
+    }
+    this.service.events.publish({ time: timestamp(), event: 'bypassed', ...pathText(path), reason }, [])
+  }
+
+  /** A `run` mount goes with its last lease. */
+  #endIfIdle(): void {
+    if (this.#options.kind !== 'run' || this.#isEnding || this.service.expected.size > 0) return
+    if (this.service.rules.leaseCount > 0) return
+    this.#isEnding = true
+    for (const mount of this.mounts) mount.detach()
+  }
+
+  #command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
+    done(
+      runCommand(line.toString('latin1'), request, {
+        service: this.service,
+        ioctls: this.#ioctls,
+        mounts: this.mounts,
+        expect: (pid) => !this.#isEnding && this.expect(pid),
+        arrived: (process) => {
+          this.service.expected.delete(process)
+        },
+      }),
+    )
+  }
+
+  #facts(): [string, string | number][] {
+    const facts: [string, string | number][] = [
+      ['abi', 1],
+      ['engine', process.pid],
+      ['supervisor', this.#supervisor?.pid ?? 0],
+      ['kind', this.#options.kind],
+    ]
+    for (const mount of this.mounts) {
+      const negotiated = mount.session.negotiated
+      facts.push(['mount', pathText(mount.mountpoint).file])
+      facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
+      facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+    }
+    return facts
+  }
+
+  *#mountRecords(): Iterable<MountRecord> {
+    for (const mount of this.mounts) {
+      if (mount.isGone) continue
+      const { file, fileBase64 } = pathText(mount.mountpoint)
+      const mine = [...this.service.files.values()].filter(
+        ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
+      )
+      const leases = mine.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
+      yield {
+        type: 'mount',
+        mountpoint: file,
+        ...(fileBase64 === undefined ? {} : { mountpointBase64: fileBase64 }),
+        control: this.control,
+        kind: this.#options.kind,
+        backing: mount.backingType,
+        passthrough: mount.fileSystem.isPassthrough,
+        engine: { pid: process.pid, command: 'holdfast' },
+        leases: leases.length,
+        pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),
+      }
+    }
+  }
+}
+
+/** Ends every tie to the caller: session, working directory, standard streams. */
+export function detachFromCaller(): void {
+  const devNull = open('/dev/null', c.O_RDWR)
+  for (const fd of [0, 1, 2]) check(raw.dup3(devNull, fd, 0), 'dup3')
+  close(devNull)
+}
+
+/** A session of our own, so that no signal of the caller's terminal or process group reaches us. */
+export function leaveCallersSession(): void {
+  raw.setsid()
+  check(raw.chdir(cstr('/')), 'chdir')
+}

@@ -1,0 +1,14 @@
+/** What the command line needs of the daemon: starting an engine, and finding those that run. */
+export { detachFromCaller, Engine, type EngineOptions, leaveCallersSession } from './engine.js'
+export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './preflight.js'
+export {
+  CONTROL_TYPE,
+  DATA_TYPE,
+  isAlive,
+  isHoldfast,
+  liveEngines,
+  removeDead,
+  runDirectory,
+  withRunLock,
+} from './registry.js'
+export { type FuseAbility, probeFuse } from './probe.js'

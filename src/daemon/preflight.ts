@@ -1,0 +1,125 @@
+/**
+ * L10: finds who goes past the mount. Descriptors that were opened before it, other hard links and other
+ * mount namespaces are named in one line each; `--strict` refuses to start when there are any.
+ */
+import { readdirSync } from 'node:fs'
+import { formatOwners } from '../control/records.js'
+import * as c from '../linux/constants.js'
+import { showPath } from '../linux/error.js'
+import { close, isOpenElsewhere, reopen, statFd } from '../linux/files.js'
+import { cstr } from '../linux/libc.js'
+import { readMounts } from '../linux/mounts.js'
+import { readDescriptor, readDescriptorPath, readMappings, readNamespace, readStatus } from '../linux/processes.js'
+import * as raw from '../linux/raw.js'
+
+const LISTED_MAX = 5
+
+/** Processes of this machine, ours excepted. */
+function otherPids(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid !== process.pid)
+}
+
+function describe(pids: readonly number[]): string {
+  const shown = pids.slice(0, LISTED_MAX).map((pid) => ({ pid, command: readStatus(pid)?.command ?? '?' }))
+  const rest = pids.length - shown.length
+  return formatOwners(shown) + (rest > 0 ? ` and ${rest} more` : '')
+}
+
+/**
+ * Who has this regular file open, past any mount of ours.
+ * @param backingFd O_PATH, of the backing file itself.
+ */
+export function findOpeners(backingFd: number, path: Buffer): string | null {
+  const fd = reopen(backingFd, c.O_RDONLY)
+  let isOpen: boolean | null
+  try {
+    isOpen = isOpenElsewhere(fd)
+  } finally {
+    close(fd)
+  }
+  if (isOpen === false) return null
+  const { ino, devMajor, devMinor } = statFd(backingFd)
+  const maps = (pid: number) =>
+    // btrfs and overlayfs show another device in maps than stat(2) does; both have the major number 0.
+    readMappings(pid).some(
+      (mapping) =>
+        mapping.ino === ino && mapping.major === devMajor && (devMajor === 0 || mapping.minor === devMinor),
+    )
+  const pids = otherPids().filter((pid) => hasOpen(pid, ino, path) || maps(pid))
+  if (pids.length > 0) return `is open already, and goes past Holdfast, in ${describe(pids)}`
+  // /proc cannot show descriptors in flight, in io_uring's tables or under loop devices.
+  return isOpen === true ? 'is open already, and goes past Holdfast, in a process that /proc does not show' : null
+}
+
+function hasOpen(pid: number, ino: bigint, path: Buffer): boolean {
+  try {
+    for (const name of readdirSync(`/proc/${pid}/fd`)) {
+      const target = readDescriptorPath(pid, name)
+      if (target === null || !target.equals(path)) continue
+      if (readDescriptor(pid, Number(name))?.ino === ino) return true
+    }
+  } catch {
+    // It ended, or it is not ours to look into.
+  }
+  return false
+}
+
+/** Processes with a file open, or their working directory, below a directory that is about to be covered. */
+export function findUsers(directory: Buffer): string | null {
+  const prefix = Buffer.concat([directory, Buffer.from('/')])
+  const pids = otherPids().filter((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((name) => {
+        const target = readDescriptorPath(pid, name)
+        return target?.subarray(0, prefix.length).equals(prefix) ?? false
+      })
+    } catch {
+      return false // It ended, or it is not ours to look into.
+    }
+  })
+  return pids.length === 0 ? null : `has files open already, which go past Holdfast, in ${describe(pids)}`
+}
+
+/** More names of the same file: what is done through them goes past the mount over this one. */
+export function findHardLinks(backingFd: number): string | null {
+  const { nlink } = statFd(backingFd)
+  return nlink < 2 ? null : `has ${nlink - 1} more hard link${nlink > 2 ? 's' : ''}, which go past Holdfast`
+}
+
+/** A kernel thread has no program; the one of devtmpfs has a mount namespace of its own. */
+function isKernelThread(pid: number): boolean {
+  return raw.readlinkat(c.AT_FDCWD, cstr(`/proc/${pid}/exe`), Buffer.alloc(1), 1) < 0
+}
+
+/** Mount namespaces of other processes that do not see the mount with this id's mountpoint and source. */
+export function findBlindNamespaces(source: string): string | null {
+  const seen = new Map<string, number[]>()
+  for (const pid of otherPids()) {
+    const namespace = readNamespace(pid, 'mnt')
+    if (namespace === null || isKernelThread(pid)) continue
+    const pids = seen.get(namespace)
+    if (pids === undefined) seen.set(namespace, [pid])
+    else pids.push(pid)
+  }
+  const own = readNamespace('self', 'mnt')
+  if (own !== null) seen.delete(own)
+  const blind: number[] = []
+  for (const pids of seen.values()) {
+    const first = pids[0]
+    if (first === undefined) continue
+    try {
+      if (!readMounts(first).some((mount) => mount.source.toString() === source)) blind.push(...pids)
+    } catch {
+      // It ended while we looked: it goes past nothing any more.
+    }
+  }
+  return blind.length === 0 ? null : `is not covered in the mount namespace of ${describe(blind)}`
+}
+
+/** A finding as one line. */
+export function warning(path: Buffer, finding: string): string {
+  return `holdfast: ${showPath(path)} ${finding}`
+}

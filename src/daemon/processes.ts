@@ -1,0 +1,167 @@
+/**
+ * Processes as the rules know them: a key for each (pid, start time), so that a reused pid is a stranger.
+ * Those that own a lease or a pin are watched through a pidfd until they end.
+ */
+import type { ProcessKey } from '../lib/ids.js'
+import { close } from '../linux/files.js'
+import { ReadinessSet } from '../linux/poller.js'
+import { openPidfd, type ProcessStatus, readNamespace, readStartTime, readStatus } from '../linux/processes.js'
+import type { ProcessRecord } from '../control/records.js'
+
+const CAP_FOWNER = 1n << 3n
+/** Names of processes that nobody watches are kept this long, for events that mention them. */
+const REMEMBERED_MAX = 4096
+
+/** Who made a request, read from /proc when it was made. */
+export interface Caller {
+  readonly key: ProcessKey
+  readonly pid: number
+  readonly parentPid: number
+  readonly command: string
+  readonly uid: number
+  /** CAP_FOWNER in our own user namespace (L8). */
+  readonly mayOverrideOwner: boolean
+}
+
+interface Entry {
+  readonly pid: number
+  readonly startTime: number
+  readonly command: string
+  readonly uid: number
+  pidfd: number | null
+}
+
+export class ProcessTable {
+  readonly #entries = new Map<ProcessKey, Entry>()
+  readonly #keys = new Map<string, ProcessKey>()
+  readonly #byPidfd = new Map<number, ProcessKey>()
+  readonly #exits = new ReadinessSet()
+  readonly #userNamespace = readNamespace('self', 'user')
+  #nextKey = 1
+
+  /** Readable while the exit of a watched process waits to be taken by `takeExits`. */
+  get exitFd(): number {
+    return this.#exits.fd
+  }
+
+  /**
+   * Resolves the thread of a request header.
+   * @returns null for pid 0 (another pid namespace) and for one that is gone already.
+   */
+  identify(tid: number): Caller | null {
+    if (tid === 0) return null
+    const status = readStatus(tid)
+    if (status === null || status.tgid === 0) return null
+    return this.#caller(status)
+  }
+
+  #caller(status: ProcessStatus): Caller | null {
+    const startTime = readStartTime(status.tgid)
+    if (startTime === null) return null
+    const uid = status.uids[0] ?? 0
+    const hasCapability = (status.effectiveCapabilities & CAP_FOWNER) !== 0n
+    return {
+      key: this.#intern(status.tgid, startTime, status.command, uid),
+      pid: status.tgid,
+      parentPid: status.parentPid,
+      command: status.command,
+      uid,
+      mayOverrideOwner: hasCapability && readNamespace(status.tgid, 'user') === this.#userNamespace,
+    }
+  }
+
+  #intern(pid: number, startTime: number, command: string, uid: number): ProcessKey {
+    const name = `${pid}:${startTime}`
+    const known = this.#keys.get(name)
+    if (known !== undefined) {
+      const entry = this.#entries.get(known)
+      // exec changes the command but not the process.
+      if (entry !== undefined && entry.command !== command) this.#entries.set(known, { ...entry, command })
+      return known
+    }
+    const key = this.#nextKey++ as ProcessKey
+    this.#keys.set(name, key)
+    this.#entries.set(key, { pid, startTime, command, uid, pidfd: null })
+    this.#forgetOldest()
+    return key
+  }
+
+  #forgetOldest(): void {
+    if (this.#entries.size - this.#byPidfd.size <= REMEMBERED_MAX) return
+    for (const [key, entry] of this.#entries) {
+      if (entry.pidfd !== null) continue
+      this.#forget(key, entry)
+      return
+    }
+  }
+
+  #forget(key: ProcessKey, entry: Entry): void {
+    this.#entries.delete(key)
+    this.#keys.delete(`${entry.pid}:${entry.startTime}`)
+  }
+
+  /** Watches a process for its end. @returns false if it has ended already. */
+  watch(key: ProcessKey): boolean {
+    const entry = this.#entries.get(key)
+    if (entry === undefined) return false
+    if (entry.pidfd !== null) return true
+    const pidfd = openPidfd(entry.pid)
+    if (pidfd === null) return false
+    if (readStartTime(entry.pid) !== entry.startTime) {
+      close(pidfd)
+      return false
+    }
+    entry.pidfd = pidfd
+    this.#byPidfd.set(pidfd, key)
+    this.#exits.add(pidfd)
+    return true
+  }
+
+  unwatch(key: ProcessKey): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || entry.pidfd === null) return
+    this.#exits.remove(entry.pidfd)
+    this.#byPidfd.delete(entry.pidfd)
+    close(entry.pidfd)
+    entry.pidfd = null
+  }
+
+  /** Keys of watched processes that have ended since the last call. They are no longer watched. */
+  takeExits(): ProcessKey[] {
+    const ended: ProcessKey[] = []
+    if (this.#byPidfd.size === 0) return ended
+    for (;;) {
+      const ready = this.#exits.ready()
+      if (ready.length === 0) return ended
+      for (const pidfd of ready) {
+        const key = this.#byPidfd.get(pidfd)
+        if (key === undefined) continue
+        this.unwatch(key)
+        ended.push(key)
+      }
+    }
+  }
+
+  get watchedCount(): number {
+    return this.#byPidfd.size
+  }
+
+  /** For reports: the command is read again where the process lives, since exec changes it. */
+  describe(key: ProcessKey | null): ProcessRecord {
+    const entry = key === null ? undefined : this.#entries.get(key)
+    if (entry === undefined) return { pid: 0, command: '?' }
+    if (entry.pidfd !== null) {
+      const status = readStatus(entry.pid)
+      if (status !== null) return { pid: entry.pid, command: status.command }
+    }
+    return { pid: entry.pid, command: entry.command }
+  }
+
+  uidOf(key: ProcessKey): number | null {
+    return this.#entries.get(key)?.uid ?? null
+  }
+
+  pidOf(key: ProcessKey): number | null {
+    return this.#entries.get(key)?.pid ?? null
+  }
+}

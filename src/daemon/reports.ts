@@ -1,0 +1,196 @@
+/** What the control directory shows of an engine: a ControlSource over its lease service and its mounts. */
+import { rangeLength } from '../control/abi.js'
+import type { CommandResult, ControlSource } from '../control/control-fs.js'
+import { formatLease, leaseHeader, type LeaseRecord, type MountRecord, type PinRecord } from '../control/records.js'
+import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
+import type { LeaseInfo, PinInfo } from '../lease/index.js'
+import type { ContextId, FileId } from '../lib/ids.js'
+import { statFd } from '../linux/files.js'
+import { readDescriptor, readDescriptorPath } from '../linux/processes.js'
+import { readdirSync } from 'node:fs'
+import { filePath, pathText, timestamp } from './event-records.js'
+import type { Ioctls } from './ioctls.js'
+import type { LeaseService } from './lease-service.js'
+
+/** What the engine itself adds to its reports. */
+export interface EngineView {
+  readonly version: string
+  readonly ioctls: Ioctls
+  mounts(): Iterable<MountRecord>
+  /** `key value` lines of the control file `version` beside those that are the same everywhere. */
+  facts(): readonly (readonly [string, string | number])[]
+  /** mnt_id of the control mount: descriptors of pin contexts are found by it. */
+  controlMountId(): number
+  command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void
+}
+
+export class Reports implements ControlSource {
+  readonly #service: LeaseService
+  readonly #engine: EngineView
+
+  constructor(service: LeaseService, engine: EngineView) {
+    this.#service = service
+    this.#engine = engine
+  }
+
+  get events() {
+    return this.#service.events
+  }
+
+  now(): string {
+    return timestamp()
+  }
+
+  version(): string {
+    const lines = this.#engine.facts().map(([key, value]) => `${key} ${value}\n`)
+    return `holdfast ${this.#engine.version}\n${lines.join('')}`
+  }
+
+  *leases(uid: number): Iterable<string> {
+    this.#service.takeExits()
+    yield leaseHeader()
+    for (const lease of this.#service.rules.leases()) {
+      if (this.#maySee(uid, lease.file, lease.user, lease)) yield formatLease(this.#leaseRecord(lease))
+    }
+  }
+
+  *report(uid: number): Iterable<string> {
+    this.#service.takeExits()
+    for (const mount of this.#engine.mounts()) yield `${JSON.stringify(mount)}\n`
+    for (const lease of this.#service.rules.leases()) {
+      if (this.#maySee(uid, lease.file, lease.user, lease)) yield `${JSON.stringify(this.#leaseRecord(lease))}\n`
+    }
+    for (const pin of this.#service.rules.pins()) {
+      if (this.#maySee(uid, pin.file, pin.user)) yield `${JSON.stringify(this.#pinRecord(pin))}\n`
+    }
+  }
+
+  /** R1: everybody sees their own processes and files; root sees all. */
+  #maySee(uid: number, file: FileId, user: number, lease?: LeaseInfo): boolean {
+    if (uid === 0 || uid === user) return true
+    if (this.#service.files.get(file)?.node.ownerUid() === uid) return true
+    return lease?.owners.some((owner) => this.#service.processes.uidOf(owner) === uid) ?? false
+  }
+
+  #leaseRecord(lease: LeaseInfo): LeaseRecord {
+    const file = this.#service.files.get(lease.file)
+    const stat = file === undefined ? null : statFd(file.node.backingFd())
+    const now = this.#service.now()
+    return {
+      type: 'lease',
+      id: lease.id,
+      ...pathText(filePath(lease.file, this.#service)),
+      mountpoint: file?.mountpoint().toString() ?? '?',
+      device: stat === null ? '?' : `${stat.devMajor}:${stat.devMinor}`,
+      inode: stat === null ? '?' : String(stat.ino),
+      start: lease.range.start,
+      length: rangeLength(lease.range),
+      mode: lease.mode,
+      level: lease.level,
+      state: lease.state,
+      notifyOnly: lease.notifyOnly,
+      pins: lease.pinCount,
+      ageMs: Math.round(now - lease.takenAt),
+      ...(lease.deadline === null ? {} : { breakTimeLeftMs: Math.max(0, Math.ceil(lease.deadline - now)) }),
+      uid: lease.user,
+      owners: lease.owners.map((owner) => this.#service.processes.describe(owner)),
+    }
+  }
+
+  #pinRecord(pin: PinInfo): PinRecord {
+    const { holder } = pin
+    return {
+      type: 'pin',
+      id: pin.id,
+      lease: pin.lease,
+      ...pathText(filePath(pin.file, this.#service)),
+      mountpoint: this.#service.files.get(pin.file)?.mountpoint().toString() ?? '?',
+      start: pin.range.start,
+      length: rangeLength(pin.range),
+      count: pin.count,
+      uid: pin.user,
+      holder:
+        holder.kind === 'process'
+          ? { kind: 'process', ...this.#service.processes.describe(holder.process) }
+          : {
+              kind: 'context',
+              context: holder.context,
+              openedBy: this.#service.contexts.get(holder.context) ?? { pid: 0, command: '?' },
+            },
+    }
+  }
+
+  *pinnedPids(uid: number): Iterable<number> {
+    const seen = new Set<number>()
+    for (const pin of this.#service.rules.pins()) {
+      if (!this.#maySee(uid, pin.file, pin.user)) continue
+      const { holder } = pin
+      const pid =
+        holder.kind === 'process'
+          ? this.#service.processes.pidOf(holder.process)
+          : this.#service.contexts.get(holder.context)?.pid
+      if (pid === null || pid === undefined || seen.has(pid)) continue
+      seen.add(pid)
+      yield pid
+    }
+  }
+
+  pinsOf(pid: number, uid: number): string | null {
+    this.#service.takeExits()
+    const own: string[] = []
+    const byContext = new Map<number, string[]>()
+    for (const pin of this.#service.rules.pins()) {
+      if (!this.#maySee(uid, pin.file, pin.user)) continue
+      const { file } = pathText(filePath(pin.file, this.#service))
+      if (pin.holder.kind === 'process') {
+        if (this.#service.processes.pidOf(pin.holder.process) === pid) own.push(`${file}\n`)
+      } else {
+        const files = byContext.get(pin.holder.context) ?? []
+        files.push(`\t${file}\n`)
+        byContext.set(pin.holder.context, files)
+      }
+    }
+    const lines = byContext.size === 0 ? [] : this.#contextLines(pid, byContext)
+    return own.length + lines.length === 0 ? null : [...lines, ...own].join('')
+  }
+
+  /** Every open of `pinctx` is an inode of its own, so fdinfo says which context a descriptor is. */
+  #contextLines(pid: number, byContext: ReadonlyMap<number, readonly string[]>): string[] {
+    const lines: string[] = []
+    for (const fd of descriptorsOf(pid)) {
+      const descriptor = readDescriptor(pid, fd)
+      if (descriptor?.mountId !== this.#engine.controlMountId()) continue
+      const files = byContext.get(Number(descriptor.ino))
+      if (files === undefined) continue
+      const { file } = pathText(readDescriptorPath(pid, fd) ?? Buffer.from('pinctx'))
+      lines.push(`${fd}: ${file}\n`, ...files)
+    }
+    return lines
+  }
+
+  contextOpened(context: number, request: RequestInfo): void {
+    const caller = this.#service.processes.identify(request.pid)
+    this.#service.contexts.set(context, { pid: caller?.pid ?? 0, command: caller?.command ?? '?' })
+  }
+
+  contextClosed(context: number): void {
+    this.#service.step({ kind: 'context-closed', context: context as ContextId })
+    this.#service.contexts.delete(context)
+  }
+
+  contextIoctl(context: number, request: RequestInfo, args: IoctlArgs): Answer<IoctlReply> {
+    return this.#engine.ioctls.onContext(request, context as ContextId, args)
+  }
+
+  command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
+    this.#engine.command(line, request, done)
+  }
+}
+
+function descriptorsOf(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map(Number)
+  } catch {
+    return [] // It ended while we looked.
+  }
+}
