@@ -8,12 +8,13 @@ import { expireBreaks, seize } from './breaks.js'
 import { leaseInfo, pinInfo } from './infos.js'
 import { finishChange, requestChange } from './layout-change.js'
 import { changeMappings, closeOfd, release } from './lifetime.js'
+import { pollStateOf } from './outcome.js'
 import { exitProcess, removeOwner, setOwner } from './owners.js'
 import { closeContext, pin, unpin } from './pins.js'
 import { isPolicyValid } from './policy.js'
 import { isProtectedRange, queryChange } from './query.js'
 import { interrupt, resumeWaiters } from './resume.js'
-import { indexAbove, pollStateOf, Table } from './table.js'
+import { indexAbove, Table } from './table.js'
 import type {
   Answer,
   Input,

@@ -13,6 +13,7 @@ import type {
 import { mint } from './answers.js'
 import { Deadlines } from './deadlines.js'
 import { LeaseList } from './lease-list.js'
+import { leaseCountOf, Outcome } from './outcome.js'
 import type {
   Change,
   ContextRecord,
@@ -24,16 +25,13 @@ import type {
   ProcessRecord,
   UserRecord,
 } from './records.js'
-import type { Effect, LeaseEvent, LeaseMode, LeasePolicy, LeaseState, PollState } from './types.js'
-
-const POLL_PRIORITY = 1
-const POLL_ERROR = 2
+import type { LeaseMode, LeasePolicy, LeaseState } from './types.js'
 
 /**
  * Who has what, with an index for every question the rules ask, so that no step looks at all leases. It keeps
- * the indices right and collects the effects of the step; it decides nothing.
+ * the indices right; it decides nothing.
  */
-export class Table {
+export class Table extends Outcome {
   policy: LeasePolicy
   now: Instant = mint<Instant>(0)
   readonly leases = new Map<LeaseId, Lease>()
@@ -48,57 +46,10 @@ export class Table {
   readonly deadlines = new Deadlines()
   #lastLeaseId = 0
   #lastPinId = 0
-  #effects: Effect[] = []
-  readonly #touchedFiles: FileRecord[] = []
-  readonly #markedOfds: OfdRecord[] = []
-  /** Files whose last lease went in this step; a waiter may still get a new one. */
-  readonly #emptiedFiles = new Set<FileRecord>()
 
   constructor(policy: LeasePolicy) {
+    super()
     this.policy = policy
-  }
-
-  // Effects
-
-  tell(event: LeaseEvent): void {
-    this.#effects.push({ kind: 'event', event })
-  }
-
-  push(effect: Effect): void {
-    this.#effects.push(effect)
-  }
-
-  /** Ends the step: says who has to be polled again and which files are free, and hands everything out. */
-  takeEffects(): readonly Effect[] {
-    for (const ofd of this.#markedOfds) {
-      ofd.isPollMarked = false
-      const bits = pollBits(ofd)
-      if (bits !== ofd.pollBits) this.push({ kind: 'poll', ofd: ofd.id })
-      ofd.pollBits = bits
-    }
-    this.#markedOfds.length = 0
-    if (this.#emptiedFiles.size > 0) {
-      for (const file of this.#emptiedFiles) {
-        if (leaseCountOf(file) === 0) this.push({ kind: 'file-free', file: file.id })
-      }
-      this.#emptiedFiles.clear()
-    }
-    const effects = this.#effects
-    this.#effects = []
-    return effects
-  }
-
-  /** Something on this file has changed that waiters may have waited for. */
-  touch(file: FileRecord): void {
-    if (file.isTouched) return
-    file.isTouched = true
-    this.#touchedFiles.push(file)
-  }
-
-  nextTouched(): FileRecord | undefined {
-    const file = this.#touchedFiles.pop()
-    if (file !== undefined) file.isTouched = false
-    return file
   }
 
   // Ids
@@ -171,7 +122,7 @@ export class Table {
     if (watch !== null || isWorthTrying) ofd.file.watchers.add(ofd)
     else if (ofd.file.watchers.delete(ofd)) this.touch(ofd.file)
     ofd.isWorthTrying = isWorthTrying
-    this.#markPoll(ofd)
+    this.markPoll(ofd)
     this.forgetOfdIfUnused(ofd)
   }
 
@@ -179,12 +130,6 @@ export class Table {
   leaseOf(ofd: Ofd, id: LeaseId): Lease | undefined {
     const lease = this.leases.get(id)
     return lease?.ofd?.id === ofd ? lease : undefined
-  }
-
-  #markPoll(ofd: OfdRecord): void {
-    if (ofd.isPollMarked) return
-    ofd.isPollMarked = true
-    this.#markedOfds.push(ofd)
   }
 
   // Leases
@@ -210,7 +155,7 @@ export class Table {
     const user = this.user(lease.user)
     user.leaseCount--
     this.#forgetUserIfUnused(lease.user, user)
-    if (leaseCountOf(lease.file) === 0) this.#emptiedFiles.add(lease.file)
+    if (leaseCountOf(lease.file) === 0) this.markEmptied(lease.file)
     this.touch(lease.file)
   }
 
@@ -244,7 +189,7 @@ export class Table {
     if (state === 'breaking') ofd.breakingCount += step
     else if (state === 'revoked') ofd.revokedCount += step
     else return
-    this.#markPoll(ofd)
+    this.markPoll(ofd)
   }
 
   // Processes, contexts and users
@@ -312,10 +257,6 @@ export class Table {
   }
 }
 
-export function leaseCountOf(file: FileRecord): number {
-  return file.readers.size + file.writers.size
-}
-
 /** Where the first lease with an id above `after` is in a list sorted by id; its length if there is none. */
 export function indexAbove(leases: readonly Lease[], after: number): number {
   let low = 0
@@ -327,16 +268,6 @@ export function indexAbove(leases: readonly Lease[], after: number): number {
     else high = middle
   }
   return low
-}
-
-export function pollStateOf(ofd: OfdRecord | undefined): PollState {
-  const bits = ofd === undefined ? 0 : pollBits(ofd)
-  return { priority: (bits & POLL_PRIORITY) !== 0, error: (bits & POLL_ERROR) !== 0 }
-}
-
-function pollBits(ofd: OfdRecord): number {
-  const priority = ofd.breakingCount > 0 || ofd.isWorthTrying ? POLL_PRIORITY : 0
-  return priority | (ofd.revokedCount > 0 ? POLL_ERROR : 0)
 }
 
 function listOf(file: FileRecord, mode: LeaseMode): LeaseList {
