@@ -1,0 +1,428 @@
+/** The commands other than `run`: mount, umount, lease, leases, pins, who, status, doctor. */
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { eventuallyTrue } from './support/eventually.js'
+import { listing } from './support/listing.js'
+import { HOLDFAST, program } from './support/programs.js'
+import { inSandbox, SOON_MS } from './support/sandbox.js'
+
+const OPENTRUNC = program('opentrunc')
+
+describe('mount and umount', () => {
+  test(
+    'mount DIR: over DIR itself, the same tree with nothing added; umount brings everything back',
+    inSandbox(async (box) => {
+      const tree = path.join(box.work, 'tree')
+      await box.file('tree/a')
+      await box.file('tree/sub/b')
+      await box.must('ln tree/a tree/hard; ln -s a tree/soft; mkfifo tree/fifo; chmod 1777 tree/sub')
+      const look =
+        'cd tree && find . -printf "%P %y %m %u %g %s %n %l %t %i\\n" | sort && find . -type f | sort | xargs cksum'
+      const before = await box.must(look)
+      await box.mount(tree)
+      expect(box.dataMounts()).toMatchObject([{ target: tree, type: 'fuse.holdfast' }])
+      expect(await box.must(look)).toBe(before)
+      await box.must('echo new > tree/new && mkdir tree/newdir && rm tree/hard')
+      expect(await box.umount(tree)).toMatchObject({ code: 0, stderr: '' })
+      await box.allGone()
+      expect(await box.must('ls -A tree')).toBe('a\nfifo\nnew\nnewdir\nsoft\nsub\n')
+      expect(await box.must('cat tree/new')).toBe('new\n')
+    }),
+  )
+
+  test(
+    'mount DIR MOUNTPOINT: shows DIR at another place; DIR itself stays as it was',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.must('mkdir shown')
+      const tree = path.join(box.work, 'tree')
+      const shown = path.join(box.work, 'shown')
+      await box.mount(tree, shown)
+      expect(box.dataMounts().map((mount) => mount.target)).toEqual([shown])
+      await box.must('cmp tree/a shown/a && echo text > shown/b && test "$(cat tree/b)" = text')
+      expect((await box.umount(shown)).code).toBe(0)
+      await box.allGone()
+      expect(await box.must('ls -A shown; ls tree')).toBe('a\nb\n')
+    }),
+  )
+
+  test(
+    'mount: relative paths, a trailing slash, blanks, and a symlink to a directory',
+    inSandbox(async (box) => {
+      await box.must('mkdir "a b" "c d"; ln -s "c d" link')
+      await box.must(`'${HOLDFAST}' mount "./a b/" && '${HOLDFAST}' mount link`)
+      const targets = box.dataMounts().map((mount) => mount.target)
+      expect(targets.sort()).toEqual([path.join(box.work, 'a b'), path.join(box.work, 'c d')])
+      await box.must(`'${HOLDFAST}' umount "a b" && '${HOLDFAST}' umount link`)
+      await box.allGone()
+    }),
+  )
+
+  test(
+    'mount: returns when the mount is usable, keeps no output open, and survives its terminal',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      const result = await box.bash(`'${HOLDFAST}' mount tree | cat; cat tree/a | wc -c`)
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      expect(result.stdout).toMatch(/65536\n$/)
+      expect((await box.holdfast('umount', 'tree')).code).toBe(0)
+    }),
+  )
+
+  test(
+    'umount: EBUSY in one line while a lease exists, and everything goes on; fine after its release',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a')
+      const tree = path.join(box.work, 'tree')
+      await box.mount(tree)
+      const agent = await box.agent('a')
+      const fd = await agent.open(file)
+      const { id } = await agent.setLease(fd)
+      const refused = await box.holdfast('umount', tree)
+      expect(refused.code).toBe(1)
+      expect(refused.stderr.trim().split('\n')).toHaveLength(1)
+      expect(refused.stderr).toMatch(/busy/i)
+      expect(box.isMounted(tree)).toBe(true)
+      expect(await agent.call('ftruncate', fd, 0)).toBe('EDEADLK')
+      await agent.release(fd, id)
+      await agent.call('close', fd)
+      expect(await box.umount(tree)).toMatchObject({ code: 0 })
+    }),
+  )
+
+  test(
+    'umount: EBUSY while somebody has a file open or works in it',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a')
+      const tree = path.join(box.work, 'tree')
+      await box.mount(tree)
+      const agent = await box.agent('a')
+      const fd = await agent.open(file, 'rdonly')
+      const refused = await box.holdfast('umount', tree)
+      expect(refused.code).toBe(1)
+      expect(refused.stderr.trim().split('\n')).toHaveLength(1)
+      expect(await agent.call('read', fd, 0, 1)).toBe('1 41')
+      agent.disconnect()
+    }),
+  )
+
+  test(
+    'L10: mount names in one line who has a file below DIR open already; --strict refuses',
+    inSandbox(async (box) => {
+      await box.file('tree/sub/a')
+      const other = box.start(['bash', '-c', 'exec 3<tree/sub/a; echo open; exec sleep 1000'])
+      await other.says('open')
+      const strict = await box.exec([HOLDFAST, 'mount', '--strict', 'tree'])
+      expect(strict.code).toBe(1)
+      expect(strict.stderr).toContain(String(other.pid))
+      await box.allGone()
+      const result = await box.exec([HOLDFAST, 'mount', 'tree'])
+      expect(result.code).toBe(0)
+      expect(result.stderr.trim().split('\n')).toHaveLength(1)
+      expect(result.stderr).toContain(String(other.pid))
+      expect(result.stderr).toContain('sleep')
+      expect((await box.holdfast('umount', 'tree')).code).toBe(0)
+      await other.kill()
+    }),
+  )
+
+  test.each([['nosuid'], ['nodev'], ['noexec'], ['ro'], ['nosuid,nodev,noexec,ro']])(
+    'mount: carries over %s of the file system below',
+    async (option) => {
+      await inSandbox(async (box) => {
+        await box.must(`mkdir below && mount -t tmpfs -o ${option} tmpfs below`)
+        const below = path.join(box.work, 'below')
+        await box.mount(below)
+        const shown = box.dataMounts().find((mount) => mount.target === below)
+        for (const word of option.split(',')) expect(shown?.options.split(',')).toContain(word)
+        if (option.includes('ro')) expect((await box.bash('touch below/x')).stderr).toContain('Read-only')
+        expect((await box.umount(below)).code).toBe(0)
+        await box.must('umount below')
+      })()
+    },
+  )
+
+  test(
+    'mount: kill -9 of every process of Holdfast: the next command removes the dead mount',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.must(`'${HOLDFAST}' mount tree`)
+      for (const daemon of box.daemons()) process.kill(daemon.pid, 'SIGKILL')
+      await eventuallyTrue('no process of Holdfast is left', () => box.daemons().length === 0)
+      expect((await box.holdfast('status')).code).toBe(0)
+      expect(box.fuseMounts()).toEqual([])
+      expect(await box.must('wc -c < tree/a')).toBe('65536\n')
+    }),
+  )
+
+  test(
+    'mount: kill -9 of the engine: the mount is removed and the directory usable at once',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.must(`'${HOLDFAST}' mount tree`)
+      process.kill(box.engineAndSupervisor().engine.pid, 'SIGKILL')
+      await box.allGone()
+      expect(await box.must('wc -c < tree/a')).toBe('65536\n')
+    }),
+  )
+
+  test(
+    'mount: an ordinary umount(8) ends the daemon too',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.must(`'${HOLDFAST}' mount tree`)
+      await box.must('umount tree')
+      await box.allGone()
+    }),
+  )
+
+  test(
+    'mount: `umount -l` with a file still open: the daemon serves it to the end, then goes',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a')
+      await box.must(`'${HOLDFAST}' mount tree`)
+      const agent = await box.agent('a')
+      const fd = await agent.open(file)
+      await agent.setLease(fd)
+      await box.must('umount -l tree')
+      expect(await agent.call('read', fd, 0, 1)).toBe('1 41')
+      expect(await agent.call('ftruncate', fd, 0)).toBe('EDEADLK')
+      await agent.call('close', fd)
+      await box.allGone()
+    }),
+  )
+})
+
+describe('lease', () => {
+  test(
+    'lease --fd 3 --exclusive: a shell holds a lease: itself EDEADLK, children ETXTBSY, free after close',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.mount(path.join(box.work, 'tree'))
+      const script = [
+        'exec 3<tree/a',
+        `'${HOLDFAST}' lease --fd 3 --exclusive || exit 1`,
+        '{ : > tree/a; } 2>&1',
+        'truncate -s 0 tree/a 2>&1',
+        'wc -c < tree/a',
+        'exec 3<&-',
+        'truncate -s 5 tree/a && wc -c < tree/a',
+      ].join('\n')
+      const result = await box.bash(script)
+      const lines = result.stdout.trim().split('\n').slice(-4)
+      expect(lines[0]).toContain('Resource deadlock avoided')
+      expect(lines[1]).toContain('Text file busy')
+      expect(lines.slice(2)).toEqual(['65536', '5'])
+      expect(result.stderr).toBe('')
+    }),
+  )
+
+  test.each([['sh'], ['bash']])(
+    'lease --fd: the owner is %s, not the process that took it',
+    async (shell) => {
+      await inSandbox(async (box) => {
+        await box.file('tree/a')
+        await box.mount(path.join(box.work, 'tree'))
+        const script = `exec 7<>tree/a; '${HOLDFAST}' lease --fd 7 --exclusive; echo started; read line; true`
+        const running = box.start([shell, '-c', script], { stdin: 'pipe' })
+        await running.says('started')
+        const rows = await listing(box, 'leases')
+        expect(rows).toMatchObject([
+          { level: 'exclusive', state: 'active', owners: [{ pid: running.pid, command: shell }] },
+        ])
+        running.type('\n')
+        await running.ended
+        await eventuallyTrue(
+          'the lease is gone',
+          async () => (await listing(box, 'leases')).length === 0,
+          SOON_MS,
+        )
+      })()
+    },
+  )
+
+  test(
+    'lease FILE -- COMMAND: COMMAND holds the lease, with its own exit code',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.mount(path.join(box.work, 'tree'))
+      const words = [
+        HOLDFAST,
+        'lease',
+        '--exclusive',
+        'tree/a',
+        '--',
+        'bash',
+        '-c',
+        'truncate -s 0 tree/a 2>&1; exit 7',
+      ]
+      const result = await box.exec(words)
+      expect(result).toMatchObject({ code: 7 })
+      expect(result.stdout).toContain('Text file busy')
+      const own = await box.exec([
+        HOLDFAST,
+        'lease',
+        '--exclusive',
+        'tree/a',
+        '--',
+        OPENTRUNC,
+        'tree/a',
+        'rdwr',
+      ])
+      expect(own.stderr).toContain('Resource deadlock avoided')
+      await eventuallyTrue(
+        'the lease is gone',
+        async () => (await listing(box, 'leases')).length === 0,
+        SOON_MS,
+      )
+    }),
+  )
+})
+
+describe('listings', () => {
+  test(
+    'leases, pins, who, status: in words and as JSON with the documented keys',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a', 8192)
+      await box.file('tree/b', 8192)
+      const tree = path.join(box.work, 'tree')
+      await box.mount(tree)
+      const agent = await box.agent('holder')
+      const fd = await agent.open(file)
+      const { id } = await agent.setLease(fd, { start: 0, length: 4096 })
+      const pin = await agent.pin(fd, id, 0, 4096)
+      const owner = { pid: agent.pid }
+
+      const words = await box.holdfast('leases')
+      expect(words).toMatchObject({ code: 0, stderr: '' })
+      for (const part of [String(id), String(agent.pid), file, 'exclusive', 'active']) {
+        expect(words.stdout).toContain(part)
+      }
+      const lease = {
+        id: Number(id),
+        file,
+        mountpoint: tree,
+        start: 0,
+        length: 4096,
+        mode: 'read',
+        level: 'exclusive',
+        state: 'active',
+        pins: 1,
+        uid: 0,
+        owners: [owner],
+      }
+      expect(await listing(box, 'leases')).toMatchObject([lease])
+      expect(await listing(box, 'leases', file)).toMatchObject([lease])
+      expect(await listing(box, 'leases', tree)).toMatchObject([lease])
+      expect(await listing(box, 'leases', path.join(tree, 'b'))).toEqual([])
+
+      const pins = await box.holdfast('pins')
+      expect(pins.code).toBe(0)
+      for (const part of [String(pin.id), String(agent.pid), file]) expect(pins.stdout).toContain(part)
+      const row = { id: Number(pin.id), lease: Number(id), file, start: 0, length: 4096, count: 1, uid: 0 }
+      expect(await listing(box, 'pins')).toMatchObject([
+        { ...row, holder: { kind: 'process', pid: agent.pid } },
+      ])
+      expect(await listing(box, 'pins', String(agent.pid))).toMatchObject([row])
+      expect(await listing(box, 'pins', '1')).toEqual([])
+
+      const who = await box.holdfast('who', file)
+      expect(who.code).toBe(0)
+      expect(who.stdout).toContain(String(agent.pid))
+      expect(who.stdout).toContain('leasectl')
+      expect((await box.holdfast('who', path.join(tree, 'b'))).stdout).not.toContain(String(agent.pid))
+      JSON.parse((await box.holdfast('who', file, '--json')).stdout)
+
+      const status = await box.holdfast('status')
+      expect(status.code).toBe(0)
+      expect(status.stdout).toContain(tree)
+      expect(await listing(box, 'status')).toMatchObject([
+        { mountpoint: tree, kind: 'mount', backing: 'ext4', leases: 1, pins: 1 },
+      ])
+    }),
+  )
+
+  test(
+    'listings without any mount: exit code 0, nothing listed, an empty array',
+    inSandbox(async (box) => {
+      for (const command of ['leases', 'pins', 'status']) {
+        expect(await box.holdfast(command)).toMatchObject({ code: 0, stderr: '' })
+        expect(await listing(box, command)).toEqual([])
+      }
+      expect((await box.bash('ls -A /run')).stdout).not.toContain('core')
+    }),
+  )
+
+  test(
+    'leases: of several mounts and of `run`, all in one listing',
+    inSandbox(async (box) => {
+      const inside = await box.file('tree/a')
+      const alone = await box.file('alone')
+      await box.mount(path.join(box.work, 'tree'))
+      const runs = [await box.run([inside]), await box.run([alone])]
+      const rows = await listing(box, 'leases')
+      expect(rows.map((row) => row.file).sort()).toEqual([alone, inside].sort())
+      expect((await listing(box, 'status')).map((row) => row.kind).sort()).toEqual(['mount', 'run'])
+      expect((await box.holdfast('who', alone)).stdout).toContain('sleep')
+      await Promise.all(runs.map((run) => run.kill()))
+    }),
+  )
+
+  test(
+    'R1: an ordinary user sees their own in the listings, root everything',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a')
+      await box.mount(path.join(box.work, 'tree'))
+      const agent = await box.agent('holder')
+      await agent.setLease(await agent.open(file))
+      const as = ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups', HOLDFAST, 'leases', '--json']
+      const result = await box.exec(as)
+      expect(result).toMatchObject({ code: 0, stderr: '' })
+      expect(JSON.parse(result.stdout)).toEqual([])
+      expect(await listing(box, 'leases')).toHaveLength(1)
+    }),
+  )
+
+  test(
+    'who: on a file that is under no mount says so; on one that others have open without Holdfast names them',
+    inSandbox(async (box) => {
+      await box.file('data')
+      const other = box.start(['bash', '-c', 'exec 3<data; echo open; exec sleep 1000'])
+      await other.says('open')
+      const result = await box.holdfast('who', 'data')
+      expect(result.stdout + result.stderr).toContain(String(other.pid))
+      await other.kill()
+    }),
+  )
+
+  test(
+    'doctor: says what this machine can do, in words and as JSON',
+    inSandbox(async (box) => {
+      const words = await box.holdfast('doctor')
+      expect(words).toMatchObject({ code: 0, stderr: '' })
+      for (const subject of [/kernel/i, /fuse/i, /passthrough/i, /privilege|root/i, /timeout/i]) {
+        expect(words.stdout).toMatch(subject)
+      }
+      JSON.parse((await box.holdfast('doctor', '--json')).stdout)
+      await box.allGone()
+    }),
+  )
+})
+
+describe('help', () => {
+  test(
+    '--help of every command: exit code 0, on standard output, with an example; --version is a number',
+    inSandbox(async (box) => {
+      const top = await box.holdfast('--help')
+      expect(top).toMatchObject({ code: 0, stderr: '' })
+      const commands = ['mount', 'umount', 'run', 'lease', 'leases', 'pins', 'who', 'status', 'doctor']
+      for (const command of commands) {
+        expect(top.stdout).toContain(command)
+        const help = await box.holdfast(command, '--help')
+        expect(help).toMatchObject({ code: 0, stderr: '' })
+        expect(help.stdout).toMatch(new RegExp(`holdfast ${command}`))
+      }
+      expect((await box.holdfast('--version')).stdout).toMatch(/^(holdfast )?\d+\.\d+\.\d+\n$/)
+    }),
+  )
+})

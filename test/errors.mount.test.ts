@@ -1,0 +1,216 @@
+/**
+ * Errors: one line on standard error that says what, which file, why, and what to do; exit code 1 (it failed)
+ * or 2 (wrong usage); nothing left mounted, no process left.
+ *
+ * "Too old a kernel" cannot be had here: the kernel that runs the tests is the only one there is, so that line
+ * is tested below the boundary, where the kernel's INIT is bytes (src/fuse).
+ */
+import path from 'node:path'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { eventuallyTrue } from './support/eventually.js'
+import { HOLDFAST } from './support/programs.js'
+import { type Result, Sandbox } from './support/sandbox.js'
+
+let box: Sandbox
+
+beforeAll(async () => {
+  box = await Sandbox.create()
+  await box.file('data')
+  await box.must('mkdir tree other; touch tree/inside; mkfifo fifo; ln -s nowhere dangling; chmod 755 .')
+  return async () => await box.dispose()
+})
+
+afterEach(async () => {
+  await box.allGone()
+})
+
+function expectOneLine(result: Result, code: number, ...parts: (string | RegExp)[]): void {
+  expect(result.stdout).toBe('')
+  expect(result.stderr.trimEnd().split('\n'), result.stderr).toHaveLength(1)
+  for (const part of parts) expect(result.stderr).toMatch(part)
+  expect(result.stderr).not.toMatch(/\bat .*\.(js|ts|cjs):\d+|undefined|\[object|Error:/)
+  expect(result.code).toBe(code)
+}
+
+describe('what cannot be done: exit code 1', () => {
+  test.each<[string, string[], (string | RegExp)[]]>([
+    ['run: FILE missing', ['run', 'missing', '--', 'echo', 'ran'], ['missing', /no such file/i]],
+    ['run: a dangling symlink', ['run', 'dangling', '--', 'echo', 'ran'], ['dangling', /no such file/i]],
+    ['run: FILE is a directory', ['run', 'tree', '--', 'echo', 'ran'], ['tree', /holdfast mount/]],
+    ['run: FILE is a FIFO', ['run', 'fifo', '--', 'echo', 'ran'], ['fifo', /regular/]],
+    ['run: FILE is a device', ['run', '/dev/null', '--', 'echo', 'ran'], ['/dev/null', /regular/]],
+    ['run: FILE in /proc', ['run', '/proc/version', '--', 'echo', 'ran'], ['/proc/version']],
+    ['run: a path through a file', ['run', 'data/x', '--', 'echo', 'ran'], ['data/x', /not a directory/i]],
+    ['run: an empty name', ['run', '', '--', 'echo', 'ran'], []],
+    ['mount: DIR missing', ['mount', 'missing'], ['missing', /no such file/i]],
+    ['mount: not a directory', ['mount', 'data'], ['data', /not a directory/i, /holdfast run/]],
+    ['mount: MOUNTPOINT missing', ['mount', 'tree', 'missing'], ['missing', /no such file/i]],
+    ['mount: MOUNTPOINT is a file', ['mount', 'tree', 'data'], ['data', /not a directory/i]],
+    ['umount: not a mount', ['umount', 'tree'], ['tree', /not a holdfast mount/i]],
+    ['umount: missing', ['umount', 'missing'], ['missing', /no such file/i]],
+    ['umount: somebody else’s mount', ['umount', '/proc'], ['/proc', /not a holdfast mount/i]],
+    ['who: missing', ['who', 'missing'], ['missing', /no such file/i]],
+    [
+      'lease --fd: the descriptor is not open',
+      ['lease', '--fd', '77', '--exclusive'],
+      ['77', /bad file|not open/i],
+    ],
+    [
+      'lease FILE: under no Holdfast mount',
+      ['lease', '--exclusive', 'data', '--', 'true'],
+      ['data', /holdfast (run|mount)/],
+    ],
+  ])('%s', async (_name, words, parts) => {
+    expectOneLine(await box.holdfast(...words), 1, ...parts)
+  })
+
+  test('mount: twice over one DIR: the second is refused, the first stays', async () => {
+    const tree = path.join(box.work, 'tree')
+    await box.mount(tree)
+    expectOneLine(await box.holdfast('mount', tree), 1, 'tree', /already/)
+    expect(box.dataMounts()).toHaveLength(1)
+    expect(await box.must('ls tree')).toBe('inside\n')
+    expectOneLine(await box.holdfast('umount', path.join(tree, 'inside')), 1, /not a holdfast mount/i)
+    expect((await box.umount(tree)).code).toBe(0)
+  })
+
+  test('lease --fd: a descriptor under no Holdfast mount', async () => {
+    const result = await box.bash(`exec 3<data; '${HOLDFAST}' lease --fd 3 --exclusive`)
+    expectOneLine(result, 1, /holdfast (run|mount)/)
+  })
+
+  test('lease --fd: a lease that conflicts says so and who holds the other', async () => {
+    const tree = path.join(box.work, 'tree')
+    await box.mount(tree)
+    const agent = await box.agent('holder')
+    await agent.setLease(await agent.open(path.join(tree, 'inside')), { mode: 2 })
+    const result = await box.bash(`exec 3<>tree/inside; '${HOLDFAST}' lease --fd 3 --exclusive`)
+    expectOneLine(result, 1, /Text file busy|ETXTBSY/)
+    agent.disconnect()
+    await eventuallyTrue('unmounted', async () => (await box.umount(tree)).code === 0)
+  })
+
+  test('run: COMMAND is not started when FILE cannot be protected', async () => {
+    await box.holdfast('run', 'data', 'missing', '--', 'touch', 'it-ran')
+    await box.must('test ! -e it-ran')
+  })
+})
+
+describe('without what Holdfast needs: exit code 1', () => {
+  /** In a mount namespace of its own, after some preparation. */
+  async function prepared(preparation: string, ...words: string[]): Promise<Result> {
+    const script = `${preparation}\nexec "$@"`
+    const argv = [
+      'unshare',
+      '-m',
+      '--propagation',
+      'private',
+      'bash',
+      '-ec',
+      script,
+      'bash',
+      HOLDFAST,
+      ...words,
+    ]
+    return await box.exec(argv)
+  }
+
+  const emptyDev = [
+    'mkdir -p /run/dev && mount -t tmpfs tmpfs /run/dev',
+    'mknod -m 666 /run/dev/null c 1 3; mknod -m 666 /run/dev/zero c 1 5; mknod -m 666 /run/dev/urandom c 1 9',
+    'mknod -m 666 /run/dev/random c 1 8; ln -s /proc/self/fd /run/dev/fd; mkdir /run/dev/shm',
+    'mount --move /run/dev /dev',
+  ].join('\n')
+
+  test.each([
+    ['run', ['run', 'data', '--', 'echo', 'ran']],
+    ['mount', ['mount', 'tree']],
+  ])('%s: no /dev/fuse', async (_name, words) => {
+    expectOneLine(await prepared(emptyDev, ...words), 1, /\/dev\/fuse/, /modprobe fuse|load/)
+  })
+
+  test('doctor: no /dev/fuse: says so and ends', async () => {
+    const result = await prepared(emptyDev, 'doctor')
+    expect(result.stdout).toMatch(/\/dev\/fuse/)
+    expect([0, 1]).toContain(result.code)
+  })
+
+  test('mount: /dev/fuse without a driver behind it', async () => {
+    const result = await prepared(`${emptyDev}\nmknod -m 666 /dev/fuse c 10 200`, 'mount', 'tree')
+    expectOneLine(result, 1, /\/dev\/fuse/)
+  })
+
+  test.each([
+    ['run', ['run', 'data', '--', 'echo', 'ran']],
+    ['mount', ['mount', 'tree']],
+  ])('%s: as an ordinary user who may not open /dev/fuse', async (_name, words) => {
+    const as = ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups']
+    expectOneLine(await box.exec([...as, HOLDFAST, ...words]), 1, /root|sudo|permission|privilege/i)
+  })
+
+  test.each([
+    ['run', ['run', 'data', '--', 'echo', 'ran']],
+    ['mount', ['mount', 'tree']],
+  ])('%s: as root without CAP_SYS_ADMIN', async (_name, words) => {
+    const without = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin']
+    expectOneLine(await box.exec([...without, HOLDFAST, ...words]), 1, /CAP_SYS_ADMIN|root|sudo|privilege/i)
+  })
+
+  test('run: as a user who may not even read FILE', async () => {
+    await box.must('cp data secret && chmod 600 secret')
+    const as = ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups']
+    expectOneLine(await box.exec([...as, HOLDFAST, 'run', 'secret', '--', 'cat', 'secret']), 1)
+  })
+
+  test('run: /run cannot be written to', async () => {
+    const result = await prepared('mount -o remount,ro /run', 'run', 'data', '--', 'echo', 'ran')
+    expectOneLine(result, 1, /\/run/)
+  })
+
+  test('run: no node in PATH', async () => {
+    const result = await box.exec([
+      '/usr/bin/env',
+      'PATH=/nowhere',
+      '/bin/sh',
+      HOLDFAST,
+      'run',
+      'data',
+      '--',
+      '/bin/true',
+    ])
+    if (result.code !== 0) expectOneLine(result, 1, /node/)
+  })
+})
+
+describe('wrong usage: exit code 2', () => {
+  test.each<[string, string[], (string | RegExp)[]]>([
+    ['a command misspelt', ['moutn', 'tree'], [/mount/]],
+    ['a command that is nothing', ['frobnicate'], [/frobnicate/]],
+    ['an option misspelt', ['run', '--strct', 'data', '--', 'true'], [/--strct/, /--strict/]],
+    ['an option of a listing misspelt', ['leases', '--jsno'], [/--jsno/, /--json/]],
+    ['run without FILE', ['run', '--', 'true'], [/FILE/i]],
+    ['run without COMMAND', ['run', 'data'], [/COMMAND|--/]],
+    ['run with nothing behind --', ['run', 'data', '--'], [/COMMAND/i]],
+    ['mount without DIR', ['mount'], [/DIR/i]],
+    ['mount with too much', ['mount', 'a', 'b', 'c'], []],
+    ['umount without MOUNTPOINT', ['umount'], [/MOUNTPOINT/i]],
+    ['lease --fd without a number', ['lease', '--fd', 'x', '--exclusive'], [/--fd|fd/]],
+    ['lease --fd with a negative number', ['lease', '--fd', '-1', '--exclusive'], []],
+    ['lease with neither --fd nor FILE', ['lease', '--exclusive'], [/--fd|FILE/]],
+    ['pins of something that is no pid', ['pins', 'abc'], [/abc/]],
+    ['who without PATH', ['who'], [/PATH/i]],
+  ])('%s', async (_name, words, parts) => {
+    expectOneLine(await box.holdfast(...words), 2, ...parts)
+  })
+
+  test('no command at all: usage on standard error, exit code 2', async () => {
+    const result = await box.holdfast()
+    expect(result.code).toBe(2)
+    expect(result.stderr).toMatch(/usage/i)
+  })
+
+  test('run: options of COMMAND are COMMAND’s', async () => {
+    const result = await box.holdfast('run', 'data', '--', 'echo', '--strict', '--help', '--', '-x')
+    expect(result).toMatchObject({ code: 0, stdout: '--strict --help -- -x\n', stderr: '' })
+  })
+})
