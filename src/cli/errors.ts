@@ -27,6 +27,7 @@ function advice(error: LinuxError): string | null {
   if (error.code === 'ENODEV' && error.syscall === 'fsopen') {
     return "this kernel has no FUSE: load it with 'modprobe fuse'"
   }
+  if (error.code === 'ENOENT' && error.syscall === 'openat') return 'nothing was done: check the name'
   if (error.code === 'ENOSYS') return 'this kernel is too old: Holdfast needs Linux 5.4'
   return null
 }

@@ -35,7 +35,6 @@ function makeProgram(): Command {
     .version(VERSION)
     .addHelpText('after', EXAMPLES)
     .enablePositionalOptions()
-    .showHelpAfterError("(try 'holdfast --help')")
 
   program
     .command('run')
@@ -139,6 +138,13 @@ function writeBytes(fd: number, text: string): void {
   else writeAll(fd, bytes)
 }
 
+/** commander's complaints, as the one line that every error is. */
+function oneLine(text: string): string {
+  const [complaint = '', ...more] = text.replace(/^error: /, '').trim().split('\n')
+  const suggestion = more.length > 0 ? more.join(' ') : "(see 'holdfast --help')"
+  return `holdfast: ${complaint} ${suggestion}\n`
+}
+
 async function main(): Promise<void> {
   let words = readArguments()
   if (words[0] === 'run') {
@@ -156,7 +162,7 @@ async function main(): Promise<void> {
     command.configureOutput({
       writeOut: (text) => writeBytes(1, text),
       writeErr: (text) => writeBytes(2, text),
-      outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')),
+      outputError: (text, write) => write(oneLine(text)),
     })
   }
   await program.parseAsync(words, { from: 'user' })

@@ -35,7 +35,9 @@ export function runPlan(options: RunPlanOptions): Plan {
     const fd = free.shift()
     if (fd !== undefined) {
       kept.push(fd)
-      plan.line(`[ -z "$hf_ok" ] || { command exec ${fd}<`, file.path, '; } 2>/dev/null || hf_ok=')
+      // Looked at first, since the complaint of a redirection that fails cannot be silenced: exec would keep
+      // the silence for COMMAND.
+      plan.line('[ -r ', file.path, ` ] && command exec ${fd}<`, file.path, ' || hf_ok=')
       hold(plan, fd, file)
     } else {
       plan.line('[ -z "$hf_ok" ] || { :')

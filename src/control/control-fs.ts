@@ -206,11 +206,11 @@ class ControlFs implements FuseFileSystem {
   }
 
   #eventsReadable(queue: EventQueue, waiting: Waiting[], pollers: Set<bigint>): void {
-    while (waiting.length > 0 && !queue.isEmpty) {
+    while (waiting.length > 0 && queue.isReadable) {
       const first = waiting.shift()
       first?.deferred.answer(queue.read(first.size))
     }
-    if (queue.isEmpty) return
+    if (!queue.isReadable) return
     for (const kh of pollers) this.#notifier().poll(kh)
     pollers.clear()
   }
@@ -232,7 +232,7 @@ class ControlFs implements FuseFileSystem {
         return answer
       }
       case 'events': {
-        if (!handle.queue.isEmpty) return handle.queue.read(size)
+        if (handle.queue.isReadable) return handle.queue.read(size)
         if ((flags & O_NONBLOCK) !== 0) return -Errno.EAGAIN
         const deferred = request.defer<Uint8Array>()
         const waiting = { deferred, size }
@@ -283,7 +283,7 @@ class ControlFs implements FuseFileSystem {
   poll(_request: RequestInfo, args: PollArgs): Answer<{ revents: number }> {
     const handle = this.#handles.get(args.fh)
     if (handle?.kind !== 'events') return { revents: args.events & (POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM) }
-    if (!handle.queue.isEmpty) return { revents: args.events & (POLLIN | POLLRDNORM) }
+    if (handle.queue.isReadable) return { revents: args.events & (POLLIN | POLLRDNORM) }
     if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.pollers.add(args.kh)
     return { revents: 0 }
   }

@@ -9,6 +9,7 @@ const QUEUE_LENGTH_MAX = 1000
 export class EventQueue {
   readonly #lines: Buffer[] = []
   #lost = 0
+  #hasEnded = false
   /** Bytes of the first line that were read already. */
   #taken = 0
 
@@ -29,8 +30,14 @@ export class EventQueue {
     this.#onReadable()
   }
 
-  get isEmpty(): boolean {
-    return this.#lines.length === 0 && this.#lost === 0
+  /** Is there something to read? The end of the stream is. */
+  get isReadable(): boolean {
+    return this.#lines.length > 0 || this.#lost > 0 || this.#hasEnded
+  }
+
+  end(): void {
+    this.#hasEnded = true
+    this.#onReadable()
   }
 
   /** As many whole lines as fit; of a line that is longer than `size`, a part. Empty if there is nothing. */
@@ -71,6 +78,11 @@ export class EventHub {
 
   unsubscribe(queue: EventQueue): void {
     this.#queues.delete(queue)
+  }
+
+  /** No more events will come: readers get what is queued, then the end of the file. */
+  close(): void {
+    for (const queue of this.#queues) queue.end()
   }
 
   get hasReaders(): boolean {

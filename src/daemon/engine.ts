@@ -211,6 +211,7 @@ export class Engine {
   }
 
   async #end(): Promise<void> {
+    this.service.events.close()
     this.#removeControl()
     await this.#io.stop()
     this.#leaveCgroup()
@@ -296,7 +297,8 @@ export class Engine {
 
   *#mountRecords(): Iterable<MountRecord> {
     for (const mount of this.mounts) {
-      if (mount.isGone) continue
+      // A mount namespace that was copied from ours may keep it alive; here it is gone.
+      if (mount.isGone || this.#isEnding) continue
       const { file, fileBase64 } = pathText(mount.mountpoint)
       const mine = [...this.service.files.values()].filter(
         ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
