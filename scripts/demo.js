@@ -63,7 +63,9 @@ function expect(ok, good, bad) {
 }
 
 /** Ends the demonstration with one line. */
-class Stop extends Error {}
+class Stop extends Error {
+  exitCode = 1
+}
 
 // ------------------------------------------------------------------------------------------- processes
 
@@ -104,6 +106,20 @@ function run(directory, shown, argv, timeoutMs = STEP_TIMEOUT_MS) {
 }
 
 /**
+ * Runs a program that is no part of the show. @returns what it printed.
+ * @param {string} program
+ * @param {string[]} args
+ */
+function quietly(program, args) {
+  const done = spawnSync(program, args, { env, encoding: 'utf8' })
+  if (done.status === 0) return done.stdout
+  const stop = new Stop(done.stderr?.trim() || `${program} failed: ${done.error?.message ?? done.signal}`)
+  // Ctrl-C ends the programs of the terminal before it is our turn.
+  if (done.signal !== null) stop.exitCode = 128 + constants.signals[done.signal]
+  throw stop
+}
+
+/**
  * A program that goes on running: its lines so far, and a promise of its end.
  * @param {string} directory
  * @param {string[]} argv
@@ -121,7 +137,7 @@ function start(directory, argv) {
   child.stderr.on('data', (data) => {
     errors += data
   })
-  // It may be gone before its input is closed; how it ended says more than EPIPE.
+  // The reader may be gone before its input is closed; how it ended says more than EPIPE.
   child.stdin.on('error', () => undefined)
   /** @type {End | null} */
   let ended = null
@@ -293,20 +309,22 @@ async function withoutHoldfast(stage) {
 
 /** Every program that would take bytes away, and what the system must say to it. */
 const ATTEMPTS = [
-  { command: 'truncate -s 0 FILE', says: 'Text file busy' },
-  { command: ': > FILE', says: 'Text file busy' },
-  { command: 'fallocate -p -o 0 -l 4096 FILE', says: 'Text file busy' },
-  { command: 'cp other FILE', says: 'Text file busy' },
-  { command: 'mv other FILE', says: 'Device or resource busy' },
+  { program: 'truncate', command: 'truncate -s 0 FILE', says: 'Text file busy' },
+  { program: 'sh', command: ': > FILE', says: 'Text file busy' },
+  { program: 'fallocate', command: 'fallocate -p -o 0 -l 4096 FILE', says: 'Text file busy' },
+  { program: 'cp', command: 'cp OTHER FILE', says: 'Text file busy' },
+  { program: 'mv', command: 'mv OTHER FILE', says: 'Device or resource busy' },
 ]
 
 /** @param {Stage} stage */
 function tryEverything(stage) {
-  run(stage.directory, 'echo something else > other', ['sh', '-c', 'echo something else > other'])
-  for (const { command, says } of ATTEMPTS) {
-    const typed = command.replace('FILE', stage.name)
+  const other = stage.file === 'other' ? 'another' : 'other'
+  const makeOther = `echo something else > ${other}`
+  run(stage.directory, makeOther, ['sh', '-c', makeOther])
+  for (const { program, command, says } of ATTEMPTS) {
+    const typed = command.replace('OTHER', other).replace('FILE', () => stage.name)
     // `exec` where possible, so that what is refused is the program and not a shell around it.
-    const argv = command.startsWith(':') ? ['sh', '-c', typed] : ['sh', '-c', `exec ${typed}`]
+    const argv = ['sh', '-c', program === 'sh' ? typed : `exec ${typed}`]
     const { status, text } = run(stage.directory, typed, argv)
     const isRefused = status !== 0 && text.includes(says)
     expect(isRefused, `refused, exit code ${status}`, `"${typed}" should fail with "${says}"`)
@@ -332,32 +350,47 @@ async function watchEvents(control) {
   }
 }
 
-/** @param {Stage} stage @param {string} control */
-async function showWhatWasSeen(
-  stage,
-  control,
-  /** @type {Awaited<ReturnType<typeof watchEvents>>} */ events,
-) {
+/**
+ * @param {Stage} stage
+ * @param {string} control
+ * @param {number} pid The reader's.
+ * @param {Awaited<ReturnType<typeof watchEvents>>} events
+ */
+async function showWhatWasSeen(stage, control, pid, events) {
   say('\nWho keeps everybody from truncating this file? One command answers:')
   const who = run(stage.directory, `holdfast who ${stage.name}`, [HOLDFAST, 'who', stage.file])
-  expect(who.status === 0, 'the reader is named', '"holdfast who" failed')
+  expect(
+    who.status === 0 && who.text.includes(`${pid}`),
+    `the reader is named: process ${pid}`,
+    `"holdfast who" does not name the reader, process ${pid}`,
+  )
   say('\nAll leases:')
   const leases = run(stage.directory, 'holdfast leases', [HOLDFAST, 'leases'])
-  expect(leases.status === 0, 'exclusive, whole file, pinned', '"holdfast leases" failed')
+  expect(
+    leases.status === 0 && leases.text.includes('exclusive') && leases.text.includes(`${pid}`),
+    'an exclusive lease on the whole file, with a pin: it lasts as long as the process does',
+    '"holdfast leases" does not list the lease of the reader',
+  )
 
   say('\nAnd Holdfast saw who tried (a program reads this with cat, one JSON object per line):')
   sayCommand(`cat ${control}/events`)
   // mv does not get as far as the file: the kernel refuses to rename onto a mount point.
-  const expected = ATTEMPTS.filter(({ says }) => says === 'Text file busy').length
+  const expected = ATTEMPTS.filter(({ program }) => program !== 'mv').map(({ program }) => program)
   const seen = await until('the report of every refusal', () => {
     const refused = events.refused()
-    return refused.length >= expected ? refused : null
+    return refused.length >= expected.length ? refused : null
   }).catch(() => events.refused())
-  for (const event of seen) say(indent(JSON.stringify(event)))
+  if (seen.length > 0) say(`${indent(JSON.stringify(seen[0]))}\n`)
+  say('In short:')
+  for (const { time, lease, offender } of seen) {
+    const { command, operation, errno } = offender
+    say(`    ${time}  ${command} (process ${offender.pid}) met lease ${lease}: ${operation}, ${errno}`)
+  }
+  const programs = seen.map(({ offender }) => offender.command)
   expect(
-    seen.length === expected,
+    programs.join() === expected.join(),
     `${seen.length} refusals, each with the process that tried`,
-    `${seen.length} refusals in the events instead of ${expected}`,
+    `refusals of ${programs.join(', ')} in the events instead of ${expected.join(', ')}`,
   )
 }
 
@@ -381,7 +414,7 @@ async function withHoldfast(stage) {
   const events = await watchEvents(control)
   say('\nNow other programs, as root, do what went through before:')
   tryEverything(stage)
-  await showWhatWasSeen(stage, control, events)
+  await showWhatWasSeen(stage, control, reader.child.pid ?? 0, events)
   events.stop()
 
   say('\nMeanwhile the reader went on. It reads everything once more and ends:')
@@ -472,12 +505,10 @@ async function play(directory, given) {
   }
   const source = given?.source ?? original
   const restore = () => {
-    const copy = spawnSync('cp', ['--reflink=auto', '--', source, target], { env, encoding: 'utf8' })
-    if (copy.status !== 0) throw new Stop(copy.stderr.trim())
+    quietly('cp', ['--reflink=auto', '--', source, target])
   }
   restore()
-  const sum = spawnSync('sha256sum', ['--', target], { env, encoding: 'utf8' })
-  if (sum.status !== 0) throw new Stop(sum.stderr.trim())
+  const sum = quietly('sha256sum', ['--', target])
   const bytes = statSync(target).size
   /** @type {Stage} */
   const stage = {
@@ -486,7 +517,7 @@ async function play(directory, given) {
     file,
     restore,
     // sha256sum puts a backslash before the sum of a file whose name it has to escape.
-    sha256: sum.stdout.replace(/^\\/, '').slice(0, 64),
+    sha256: sum.replace(/^\\/, '').slice(0, 64),
     // 20 MiB/s is what a slow disk delivers; nobody waits that long unless something hangs.
     passTimeoutMs: STEP_TIMEOUT_MS + (bytes / (20 * MIB)) * 1000,
   }
@@ -501,7 +532,9 @@ async function play(directory, given) {
 }
 
 try {
-  await main(process.argv[2])
+  const [, , named] = process.argv
+  // npm changes to the directory of the package, but the name is meant where the user is.
+  await main(named === undefined ? undefined : path.resolve(process.env.INIT_CWD ?? '.', named))
   if (failures.length === 0) {
     heading('Everything happened as announced.')
     say('On your own file:  sudo holdfast run FILE -- COMMAND')
@@ -513,5 +546,5 @@ try {
 } catch (error) {
   if (!(error instanceof Stop)) throw error
   console.error(`holdfast demo: ${error.message}`)
-  process.exitCode = 1
+  process.exitCode = error.exitCode
 }
