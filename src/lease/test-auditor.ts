@@ -5,48 +5,22 @@
  */
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
-import type { FileId, LeaseId, Ofd, PinId, ProcessKey, RequestId } from '../lib/ids.js'
-import type { Range } from '../lib/range.js'
-import type {
-  Effect,
-  Input,
-  LeaseEvent,
-  LeaseLevel,
-  LeaseMode,
-  LeaseRules,
-  Mapping,
-  PinHolder,
-  Step,
-} from './types.js'
-
-type ChangeInput = Extract<Input, { readonly kind: 'layout-change' }>
-type AcquireInput = Extract<Input, { readonly kind: 'acquire' }>
-type SetInput = Extract<Input, { readonly kind: 'change' }>
-
-interface BookedLease {
-  readonly id: LeaseId
-  readonly file: FileId
-  readonly range: Range
-  readonly ofd: Ofd
-  readonly user: number
-  mode: LeaseMode
-  level: LeaseLevel
-  notifyOnly: boolean
-  isOpen: boolean
-  /** What was mapped of the file when it was last said, once the lease has no descriptor. */
-  mappings: readonly Mapping[]
-  isRevoked: boolean
-  /** How often owners were told in the break under way. */
-  toldCount: number
-  readonly owners: Set<ProcessKey>
-}
-
-interface BookedPin {
-  readonly id: PinId
-  readonly lease: LeaseId
-  readonly range: Range
-  readonly holder: PinHolder
-}
+import type { FileId, LeaseId, Ofd, PinId, RequestId } from '../lib/ids.js'
+import {
+  type AcquireInput,
+  type BookedLease,
+  type BookedPin,
+  type ChangeInput,
+  hasBroken,
+  isContrary,
+  isSelf,
+  meets,
+  type Place,
+  type SetInput,
+  touches,
+  type Wish,
+} from './test-books.js'
+import type { Effect, Input, LeaseEvent, LeaseRules, Step } from './types.js'
 
 export class Auditor {
   readonly leases = new Map<LeaseId, BookedLease>()
@@ -56,7 +30,7 @@ export class Auditor {
   readonly inFlight = new Map<RequestId, ChangeInput>()
   readonly #answered = new Set<RequestId>()
 
-  /** Call it before the step, with what the step is going to be; then `check`. */
+  /** Ask before a step, and hand it to `check` after it. */
   filesWithLeases(): Set<FileId> {
     return new Set([...this.leases.values()].map((lease) => lease.file))
   }
@@ -249,7 +223,7 @@ export class Auditor {
     }
   }
 
-  #checkNoChangeOver(what: { readonly file: FileId; readonly range: Range }, complaint: string): void {
+  #checkNoChangeOver(what: Place, complaint: string): void {
     for (const change of [...this.inFlight.values(), ...this.waitingChanges.values()]) {
       assert(!meets(what, change), complaint)
     }
@@ -365,39 +339,4 @@ export class Auditor {
   #isZombie(lease: BookedLease): boolean {
     return !lease.isOpen && !this.#isMapped(lease)
   }
-}
-
-interface Place {
-  readonly file: FileId
-  readonly range: Range
-}
-
-/** A lease as L3 sees it: had or wished for. */
-interface Wish extends Place {
-  readonly ofd: Ofd
-  readonly mode: LeaseMode
-}
-
-function isContrary(a: Wish, b: Wish): boolean {
-  return a.ofd !== b.ofd && (a.mode === 'write' || b.mode === 'write') && meets(a, b)
-}
-
-/** B8 */
-function isSelf(lease: BookedLease, change: ChangeInput): boolean {
-  const isOwn = change.process !== null && lease.owners.has(change.process)
-  return isOwn && lease.owners.size === 1 && lease.level === 'normal' && lease.mode === 'read'
-}
-
-function meets(a: Place, b: Place): boolean {
-  return a.file === b.file && touches(a.range, b.range)
-}
-
-function touches(a: Range, b: Range): boolean {
-  return Math.max(a.start, b.start) < Math.min(a.end, b.end)
-}
-
-function hasBroken(step: Step, lease: LeaseId): boolean {
-  return step.effects.some(
-    (effect) => effect.kind === 'event' && effect.event.event === 'broken' && effect.event.lease.id === lease,
-  )
 }

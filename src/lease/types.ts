@@ -247,7 +247,8 @@ export interface QueryResult {
 
 /**
  * The rules. One instance per mount; `step` is the only way to change it, and the same inputs give the same
- * steps on every machine. A failed step has changed nothing.
+ * steps on every machine. A failed step has changed nothing, but that START (L6) and a breaker that may not
+ * wait (B6) leave a break behind, and that a refusal is told (X3).
  */
 export interface LeaseRules {
   step(input: Input, now: Instant): Step
