@@ -143,13 +143,9 @@ export const ROWS = [
     ...MICROSECONDS,
     names: ['create', 'unlink'],
     goals: ['bindfs', 'bindfs'],
-    measure(world, target, scale) {
-      const directory = path.join(world.backing, 'create')
-      mkdirSync(directory)
-      const result = ops(world, 'create', within(target, 'create'), String(scale.createCount))
-      rmSync(directory, { recursive: true })
-      return result
-    },
+    // Made once and used by all in turn: a directory that changed behind a mount would be a stale name there.
+    prepare: (world) => mkdirSync(path.join(world.backing, 'create')),
+    measure: onFile('create', 'create', (scale) => scale.createCount),
   },
   {
     ...MILLISECONDS,
