@@ -3,14 +3,21 @@
  * mount namespaces are named in one line each; `--strict` refuses to start when there are any.
  */
 import { readdirSync } from 'node:fs'
-import { formatOwners } from '../control/records.js'
+import { formatOwners } from '../control/formats/records.js'
 import * as c from '../linux/constants.js'
 import { showPath } from '../linux/error.js'
 import { close, isOpenElsewhere, reopen, statFd } from '../linux/files.js'
 import { cstr } from '../linux/libc.js'
-import { readMounts } from '../linux/mounts.js'
-import { readDescriptor, readDescriptorPath, readMappings, readNamespace, readStatus } from '../linux/processes.js'
+import { type MountInfo, readMounts } from '../linux/mounts.js'
+import {
+  readDescriptor,
+  readDescriptorPath,
+  readMappings,
+  readNamespace,
+  readStatus,
+} from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
+import { DATA_TYPE } from './registry.js'
 
 const LISTED_MAX = 5
 
@@ -51,7 +58,9 @@ export function findOpeners(backingFd: number, path: Buffer): string | null {
   const pids = otherPids().filter((pid) => hasOpen(pid, ino, path) || maps(pid))
   if (pids.length > 0) return `is open already, and goes past Holdfast, in ${describe(pids)}`
   // /proc cannot show descriptors in flight, in io_uring's tables or under loop devices.
-  return isOpen === true ? 'is open already, and goes past Holdfast, in a process that /proc does not show' : null
+  return isOpen === true
+    ? 'is open already, and goes past Holdfast, in a process that /proc does not show'
+    : null
 }
 
 function hasOpen(pid: number, ino: bigint, path: Buffer): boolean {
@@ -94,8 +103,17 @@ function isKernelThread(pid: number): boolean {
   return raw.readlinkat(c.AT_FDCWD, cstr(`/proc/${pid}/exe`), Buffer.alloc(1), 1) < 0
 }
 
-/** Mount namespaces of other processes that do not see the mount with this id's mountpoint and source. */
+/**
+ * Mount namespaces of other processes that do not see the mount with this source, but do see the file system
+ * below it. One without that file system cannot reach the file by any path.
+ */
 export function findBlindNamespaces(source: string): string | null {
+  const ours = readMounts()
+  const isOurs = (mount: MountInfo) => mount.type === DATA_TYPE && mount.source.toString() === source
+  const covered = ours.filter(isOurs).map((mount) => mount.parent)
+  const below = ours.filter((mount) => covered.includes(mount.id))
+  const canReach = (mounts: readonly MountInfo[]) =>
+    mounts.some(({ major, minor }) => below.some((mount) => mount.major === major && mount.minor === minor))
   const seen = new Map<string, number[]>()
   for (const pid of otherPids()) {
     const namespace = readNamespace(pid, 'mnt')
@@ -111,7 +129,8 @@ export function findBlindNamespaces(source: string): string | null {
     const first = pids[0]
     if (first === undefined) continue
     try {
-      if (!readMounts(first).some((mount) => mount.source.toString() === source)) blind.push(...pids)
+      const mounts = readMounts(first)
+      if (canReach(mounts) && !mounts.some(isOurs)) blind.push(...pids)
     } catch {
       // It ended while we looked: it goes past nothing any more.
     }

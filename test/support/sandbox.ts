@@ -9,6 +9,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -166,6 +167,8 @@ export class Sandbox {
 
   static async create(): Promise<Sandbox> {
     const directory = mkdtempSync(path.join(tmpdir(), 'hf-'))
+    // Ordinary users must be able to come here too.
+    chmodSync(directory, 0o755)
     mkdirSync(path.join(directory, 'work'))
     mkdirSync(path.join(directory, 'outside'))
     const script = [
