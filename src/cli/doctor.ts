@@ -23,7 +23,9 @@ export function doctor(options: { readonly json?: boolean | undefined }): void {
   removeDead()
   const findings = [kernel(), ...fuse(), privileges(), requestTimeout(), cgroup(), openFiles()]
   if (options.json === true) printJson(findings)
-  else for (const { what, value, verdict, means } of findings) print(`${verdict.padEnd(4)}  ${what}: ${value}: ${means}`)
+  else
+    for (const { what, value, verdict, means } of findings)
+      print(`${verdict.padEnd(4)}  ${what}: ${value}: ${means}`)
   if (findings.some(({ verdict }) => verdict === 'fail')) process.exitCode = 1
 }
 
@@ -47,7 +49,14 @@ function fuse(): Finding[] {
     return [{ what: 'FUSE', value: 'not usable', verdict: 'fail', means: explain(error) }]
   }
   if (ability === null) {
-    return [{ what: 'FUSE', value: 'no answer', verdict: 'fail', means: 'the kernel did not start the protocol within 2 s' }]
+    return [
+      {
+        what: 'FUSE',
+        value: 'no answer',
+        verdict: 'fail',
+        means: 'the kernel did not start the protocol within 2 s',
+      },
+    ]
   }
   return [
     { what: 'FUSE', value: `protocol ${ability.protocol}`, verdict: 'ok', means: 'mounting works' },
@@ -69,7 +78,9 @@ function privileges(): Finding {
     what: 'privileges',
     value: `uid ${process.getuid?.() ?? '?'}, CAP_SYS_ADMIN ${isAdmin ? 'yes' : 'no'}`,
     verdict: isAdmin ? 'ok' : 'fail',
-    means: isAdmin ? 'run and mount work' : "run and mount need it: use 'sudo'; who, leases and pins work without",
+    means: isAdmin
+      ? 'run and mount work'
+      : "run and mount need it: use 'sudo'; who, leases and pins work without",
   }
 }
 

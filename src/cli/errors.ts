@@ -21,7 +21,10 @@ function advice(error: LinuxError): string | null {
     }
     if (error.code === 'EACCES') return "not allowed to use it: run it with 'sudo'"
   }
-  if (error.code === 'EPERM' && ['fsopen', 'fsconfig', 'fsmount', 'open_tree', 'move_mount', 'umount2'].includes(error.syscall)) {
+  if (
+    error.code === 'EPERM' &&
+    ['fsopen', 'fsconfig', 'fsmount', 'open_tree', 'move_mount', 'umount2'].includes(error.syscall)
+  ) {
     return "not allowed to mount: run it with 'sudo'"
   }
   if (error.code === 'ENODEV' && error.syscall === 'fsopen') {

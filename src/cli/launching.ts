@@ -1,4 +1,6 @@
 /** What `run` and `mount` share: both become an engine in the background, started by bin/holdfast. */
+
+import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   detachFromCaller,
@@ -16,21 +18,24 @@ import { close, open, statFd, writeAll } from '../linux/files.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
-import { readdirSync } from 'node:fs'
 import { CommandError } from './errors.js'
 import type { Plan } from './shell.js'
 import { VERSION } from './version.js'
 
 /** The shell of bin/holdfast that waits for our plan. */
 export function launcherPid(): number {
-  const pid = Number(process.env['HOLDFAST_LAUNCHER'])
+  const pid = Number(process.env.HOLDFAST_LAUNCHER)
   if (Number.isSafeInteger(pid) && pid > 0) return pid
   throw new CommandError('run and mount are started through bin/holdfast')
 }
 
-/** Descriptors that the launcher has open: ours above 2 that are the same were inherited from it. */
+/** Descriptors that the launcher has open, but for the pipe on which it waits for our plan. */
 export function launcherFds(launcher: number): Set<number> {
-  return new Set(readdirSync(`/proc/${launcher}/fd`).map(Number))
+  const planPipe = readDescriptorPath('self', 1)
+  const isPlanPipe = (fd: number) =>
+    readDescriptorPath(launcher, fd)?.equals(planPipe ?? Buffer.alloc(0)) ?? false
+  const fds = readdirSync(`/proc/${launcher}/fd`).map(Number)
+  return new Set(fds.filter((fd) => !isPlanPipe(fd)))
 }
 
 /**
@@ -70,7 +75,8 @@ export interface LaunchOptions {
 /** Call it under `withRunLock`. */
 export function createEngine(options: LaunchOptions): Engine {
   const main = process.argv[1] ?? ''
-  const debugFd = options.debug === undefined ? -1 : open(options.debug, c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
+  const debugFd =
+    options.debug === undefined ? -1 : open(options.debug, c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
   const log = (line: string) => writeAll(debugFd, Buffer.from(`${line}\n`))
   return new Engine({
     kind: options.kind,

@@ -1,5 +1,5 @@
 /** `holdfast lease --fd N`: takes a lease on an inherited descriptor and gives it to the calling shell. */
-import * as abi from '../control/abi.js'
+import * as abi from '../control/formats/abi.js'
 import { Errno } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import { check, LinuxError } from '../linux/error.js'
@@ -31,7 +31,8 @@ export function lease(options: LeaseOptions): void {
   // The shell that holds the descriptor becomes the owner; this process is about to end.
   ask(fd, abi.SETOWN, abi.encodeOwnerRequest({ ...owner, operation: 'add', pid: process.ppid }))
   ask(fd, abi.SETOWN, abi.encodeOwnerRequest({ ...owner, operation: 'remove', pid: 0 }))
-  if (options.json === true) printJson({ lease: taken.id, fd, mode: taken.mode, level: taken.level, owner: process.ppid })
+  if (options.json === true)
+    printJson({ lease: taken.id, fd, mode: taken.mode, level: taken.level, owner: process.ppid })
   else print(`lease ${taken.id}`)
 }
 

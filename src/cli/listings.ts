@@ -1,6 +1,13 @@
 /** `holdfast leases`, `pins`, `who` and `status`: what the engines report, for people or as JSON. */
 import { readdirSync } from 'node:fs'
-import { formatAge, formatLength, formatOwners, type LeaseRecord, type PinRecord, type ProcessRecord } from '../control/records.js'
+import {
+  formatAge,
+  formatLength,
+  formatOwners,
+  type LeaseRecord,
+  type PinRecord,
+  type ProcessRecord,
+} from '../control/formats/records.js'
 import { DATA_TYPE, removeDead } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { showPath } from '../linux/error.js'
@@ -21,8 +28,14 @@ export function leases(path: string | undefined, options: ListOptions): void {
   removeDead()
   const { leases } = readReports()
   const shown = path === undefined ? leases : leases.filter(below(resolve(path)))
-  if (options.json === true) return printJson(shown)
-  if (shown.length === 0) return print('no leases')
+  if (options.json === true) {
+    printJson(shown)
+    return
+  }
+  if (shown.length === 0) {
+    print('no leases')
+    return
+  }
   printTable(
     ['ID', 'MODE', 'LEVEL', 'STATE', 'RANGE', 'PINS', 'AGE', 'OWNERS', 'FILE'],
     shown.map((lease) => [
@@ -44,8 +57,14 @@ export function pins(pid: string | undefined, options: ListOptions): void {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new CommandError(`${pid}: not a process id`, 2)
   const { pins } = readReports()
   const shown = pid === undefined ? pins : pins.filter((pin) => holderOf(pin).pid === Number(pid))
-  if (options.json === true) return printJson(shown)
-  if (shown.length === 0) return print(pid === undefined ? 'no pins' : `no pins of process ${pid}`)
+  if (options.json === true) {
+    printJson(shown)
+    return
+  }
+  if (shown.length === 0) {
+    print(pid === undefined ? 'no pins' : `no pins of process ${pid}`)
+    return
+  }
   printTable(
     ['ID', 'LEASE', 'RANGE', 'COUNT', 'HOLDER', 'FILE'],
     shown.map((pin) => [pin.id, pin.lease, formatRange(pin), pin.count, formatHolder(pin), pin.file]),
@@ -62,17 +81,27 @@ export function who(path: string, options: ListOptions): void {
   removeDead()
   const target = look(path)
   const report: Report = target === null ? { mounts: [], leases: [], pins: [] } : readReports()
-  const isSame = (lease: LeaseRecord) => lease.mountpoint === target?.mountpoint && lease.inode === target.inode
+  const isSame = (lease: LeaseRecord) =>
+    lease.mountpoint === target?.mountpoint && lease.inode === target.inode
   const holdings = report.leases.filter(isSame).map((lease): Holding => {
     const openIn = lease.owners.length > 0 || target === null ? [] : openers(target.mountId, target.inode)
     return { ...lease, openIn }
   })
   const ids = new Set(holdings.map(({ id }) => id))
   const held = report.pins.filter((pin) => pin.mountpoint === target?.mountpoint && ids.has(pin.lease))
-  if (options.json === true) return printJson({ file: showPath(resolve(path)), leases: holdings, pins: held })
+  if (options.json === true) {
+    printJson({ file: showPath(resolve(path)), leases: holdings, pins: held })
+    return
+  }
   const name = showPath(resolve(path))
-  if (target === null) return print(`${name}: not under a Holdfast mount: nothing of Holdfast holds it`)
-  if (holdings.length === 0) return print(`${name}: nobody holds it`)
+  if (target === null) {
+    print(`${name}: not under a Holdfast mount: nothing of Holdfast holds it`)
+    return
+  }
+  if (holdings.length === 0) {
+    print(`${name}: nobody holds it`)
+    return
+  }
   for (const lease of holdings) print(`${name}: ${explainLease(lease)}`)
   for (const pin of held) print(`${name}: ${formatRange(pin)} pinned by ${formatHolder(pin)}`)
 }
@@ -94,9 +123,15 @@ function explainLease(lease: Holding): string {
 export function status(options: ListOptions): void {
   const freed = removeDead()
   const { mounts } = readReports()
-  if (options.json === true) return printJson({ mounts, removedDeadMounts: freed.map((path) => showPath(path)) })
+  if (options.json === true) {
+    printJson({ mounts, removedDeadMounts: freed.map((path) => showPath(path)) })
+    return
+  }
   for (const path of freed) print(`${showPath(path)}: removed a dead mount; its engine had been killed`)
-  if (mounts.length === 0) return print('no Holdfast mounts')
+  if (mounts.length === 0) {
+    print('no Holdfast mounts')
+    return
+  }
   printTable(
     ['MOUNTPOINT', 'KIND', 'BACKING', 'PASSTHROUGH', 'LEASES', 'PINS', 'ENGINE', 'CONTROL'],
     mounts.map((mount) => [

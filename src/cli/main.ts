@@ -13,7 +13,7 @@ import { Plan } from './shell.js'
 import { VERSION } from './version.js'
 
 /** Started by bin/holdfast for `run` and `mount`: what we write to stdout is then shell code. */
-const isLaunched = process.env['HOLDFAST_LAUNCHER'] !== undefined
+const isLaunched = process.env.HOLDFAST_LAUNCHER !== undefined
 
 const EXAMPLES = `
 Hold a file in place while a program uses it:
@@ -140,7 +140,10 @@ function writeBytes(fd: number, text: string): void {
 
 /** commander's complaints, as the one line that every error is. */
 function oneLine(text: string): string {
-  const [complaint = '', ...more] = text.replace(/^error: /, '').trim().split('\n')
+  const [complaint = '', ...more] = text
+    .replace(/^error: /, '')
+    .trim()
+    .split('\n')
   const suggestion = more.length > 0 ? more.join(' ') : "(see 'holdfast --help')"
   return `holdfast: ${complaint} ${suggestion}\n`
 }

@@ -1,5 +1,5 @@
 /** `holdfast mount` and `holdfast umount`. */
-import { type Engine, DATA_TYPE, isAlive, removeDead, withRunLock } from '../daemon/main.js'
+import { DATA_TYPE, type Engine, isAlive, removeDead, withRunLock } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
@@ -25,7 +25,11 @@ export interface MountOptions {
   readonly debug?: string | undefined
 }
 
-export async function mount(directory: string, mountpoint: string | undefined, options: MountOptions): Promise<void> {
+export async function mount(
+  directory: string,
+  mountpoint: string | undefined,
+  options: MountOptions,
+): Promise<void> {
   const launcher = launcherPid()
   removeDead()
   const target = openDirectory(directory)
@@ -46,12 +50,16 @@ function openDirectory(argument: string): Place {
   const fd = openTarget(pathBytes(argument))
   const path = readDescriptorPath('self', fd) ?? pathBytes(argument)
   if (!isDirectory(fd)) {
-    throw new CommandError(`${showPath(path)}: not a directory; for a single file use 'holdfast run FILE -- COMMAND'`)
+    throw new CommandError(
+      `${showPath(path)}: not a directory; for a single file use 'holdfast run FILE -- COMMAND'`,
+    )
   }
   const mounted = mountOf(fd)
   if (mounted?.type === DATA_TYPE) {
     const over = showPath(mounted.mountpoint)
-    throw new CommandError(`${showPath(path)}: already under the Holdfast mount ${over}; use it, or 'holdfast umount' it first`)
+    throw new CommandError(
+      `${showPath(path)}: already under the Holdfast mount ${over}; use it, or 'holdfast umount' it first`,
+    )
   }
   return { fd, path }
 }
@@ -98,15 +106,21 @@ export async function umount(mountpoint: string): Promise<void> {
   }
   const control = found.source.toString()
   const shown = showPath(found.mountpoint)
-  const leases = readReport(control).filter((record) => record.type === 'lease' && record.mountpoint === shown)
+  const leases = readReport(control).filter(
+    (record) => record.type === 'lease' && record.mountpoint === shown,
+  )
   if (leases.length > 0) {
-    throw new CommandError(`${shown}: Device or resource busy: ${leases.length} lease${leases.length > 1 ? 's' : ''} on it; 'holdfast leases ${shown}' names the holders`)
+    throw new CommandError(
+      `${shown}: Device or resource busy: ${leases.length} lease${leases.length > 1 ? 's' : ''} on it; 'holdfast leases ${shown}' names the holders`,
+    )
   }
   try {
     unmount(found.mountpoint, 0)
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === 'EBUSY')) throw error
-    throw new CommandError(`${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`)
+    throw new CommandError(
+      `${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`,
+    )
   }
   await engineGone(control)
 }

@@ -13,7 +13,9 @@ export function printJson(value: unknown): void {
 /** Columns without lines around them, as `ps` prints them. */
 export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
   const bare = Object.fromEntries(
-    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'].map((edge) => [edge, '']),
+    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'].map(
+      (edge) => [edge, ''],
+    ),
   )
   const inner = { left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' }
   const table = new Table({

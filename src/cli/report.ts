@@ -1,6 +1,7 @@
 /** Reads what the engines report about themselves. */
+
+import type { LeaseRecord, MountRecord, PinRecord, ReportRecord } from '../control/formats/records.js'
 import { liveEngines } from '../daemon/main.js'
-import type { LeaseRecord, MountRecord, PinRecord, ReportRecord } from '../control/records.js'
 import { readFile } from '../linux/files.js'
 
 /** The records of one engine, as far as this user may see them. */

@@ -1,9 +1,9 @@
 /** `holdfast run`: puts a mount over each FILE, or joins the one that is there, and plans the rest. */
-import { type Engine, DATA_TYPE, liveEngines, removeDead, withRunLock } from '../daemon/main.js'
+import { DATA_TYPE, type Engine, liveEngines, removeDead, withRunLock } from '../daemon/main.js'
 import { Errno } from '../lib/errno.js'
+import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
-import * as c from '../linux/constants.js'
 import { mountIdOf, readMounts } from '../linux/mounts.js'
 import { readDescriptorPath, readStrings } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
@@ -33,7 +33,11 @@ interface Target {
   readonly control: string | null
 }
 
-export async function run(files: readonly string[], command: readonly string[], options: RunOptions): Promise<void> {
+export async function run(
+  files: readonly string[],
+  command: readonly string[],
+  options: RunOptions,
+): Promise<void> {
   const launcher = launcherPid()
   const environment = readStrings(launcher, 'environ')
   const usedFds = launcherFds(launcher)
@@ -84,7 +88,11 @@ function openTargets(files: readonly string[]): Target[] {
 }
 
 /** Under the run lock: nobody else mounts or goes away between the look and the mount. */
-function prepare(targets: Target[], launcher: number, options: RunOptions): { engine: Engine | null; warnings: string[] } {
+function prepare(
+  targets: Target[],
+  launcher: number,
+  options: RunOptions,
+): { engine: Engine | null; warnings: string[] } {
   let engine: Engine | null = null
   const warnings: string[] = []
   const seen = new Map<string, Target>()

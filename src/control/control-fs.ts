@@ -200,7 +200,11 @@ class ControlFs implements FuseFileSystem {
   #openEvents(uid: number): OpenReply {
     const waiting: Waiting[] = []
     const pollers = new Set<bigint>()
-    const queue = new EventQueue(uid, () => this.#eventsReadable(queue, waiting, pollers), () => this.#source.now())
+    const queue = new EventQueue(
+      uid,
+      () => this.#eventsReadable(queue, waiting, pollers),
+      () => this.#source.now(),
+    )
     this.#source.events.subscribe(queue)
     return this.#opened({ kind: 'events', queue, waiting, pollers })
   }
@@ -254,13 +258,19 @@ class ControlFs implements FuseFileSystem {
     const handle = this.#handles.get(fh)
     if (handle?.kind !== 'ctl') return -Errno.EINVAL
     // Commands are short; a line that does not end here is taken as it is, since `printf` may omit the newline.
-    const lines = Buffer.from(data).toString('latin1').split('\n').filter((line) => line.trim() !== '')
+    const lines = Buffer.from(data)
+      .toString('latin1')
+      .split('\n')
+      .filter((line) => line.trim() !== '')
     const size = data.length
     let deferred: Deferred<{ size: number }> | null = null
     let finished: CommandResult | null = null
     const next = (): void => {
       const line = lines.shift()
-      if (line === undefined) return finish({ errno: 0, text: 'ok' })
+      if (line === undefined) {
+        finish({ errno: 0, text: 'ok' })
+        return
+      }
       this.#source.command(Buffer.from(line, 'latin1'), request, (result) => {
         if (result.errno !== 0 || lines.length === 0) finish(result)
         else next()
@@ -282,7 +292,8 @@ class ControlFs implements FuseFileSystem {
 
   poll(_request: RequestInfo, args: PollArgs): Answer<{ revents: number }> {
     const handle = this.#handles.get(args.fh)
-    if (handle?.kind !== 'events') return { revents: args.events & (POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM) }
+    if (handle?.kind !== 'events')
+      return { revents: args.events & (POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM) }
     if (handle.queue.isReadable) return { revents: args.events & (POLLIN | POLLRDNORM) }
     if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.pollers.add(args.kh)
     return { revents: 0 }
@@ -312,7 +323,8 @@ class ControlFs implements FuseFileSystem {
       for (const [name, nodeid] of FILES) entries.push([name, nodeid, DT_REG])
       entries.push(['pins', PINS, DT_DIR])
     } else {
-      for (const pid of this.#source.pinnedPids(request.uid)) entries.push([String(pid), PID_BASE + pid, DT_REG])
+      for (const pid of this.#source.pinnedPids(request.uid))
+        entries.push([String(pid), PID_BASE + pid, DT_REG])
     }
     this.#handles.set(fh, { kind: 'directory', entries })
     return { fh, openFlags: 0, backingId: 0 }

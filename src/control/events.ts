@@ -2,7 +2,7 @@
  * The event stream (R3): every reader has a queue of its own, bounded. One that is too slow is told how many
  * events it missed; it never makes anybody wait and never fills the memory.
  */
-import type { EventRecord } from './records.js'
+import type { EventRecord } from './formats/records.js'
 
 const QUEUE_LENGTH_MAX = 1000
 

@@ -12,7 +12,9 @@ import { readMounts } from '../linux/mounts.js'
  */
 export function enterOwnCgroup(name: string): () => void {
   const nothing = () => {}
-  const root = readMounts().find((mount) => mount.type === 'cgroup2')?.mountpoint.toString()
+  const root = readMounts()
+    .find((mount) => mount.type === 'cgroup2')
+    ?.mountpoint.toString()
   if (root === undefined) return nothing
   const directory = `${root}/${name}`
   try {

@@ -2,17 +2,18 @@
  * The engine: one process that serves its data mounts and their control directory. Its main thread is the fs
  * thread, a poll(2) loop in which everything quick is done at once; what may take long runs in io threads.
  */
-import { createControlFs, type CommandResult } from '../control/control-fs.js'
-import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/abi.js'
-import type { MountRecord } from '../control/records.js'
+
+import { type CommandResult, createControlFs } from '../control/control-fs.js'
+import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
+import type { MountRecord } from '../control/formats/records.js'
 import type { RequestInfo } from '../fuse/api.js'
 import { createNotifier, FuseSession, INIT_FLAGS } from '../fuse/index.js'
 import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
-import { cstr } from '../linux/libc.js'
 import { close, open } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
+import { cstr } from '../linux/libc.js'
 import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
@@ -69,7 +70,8 @@ export class Engine {
     this.#ioctls = new Ioctls(this.service, {
       number: this.#place.number,
       control: this.#place.control,
-      features: FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+      features:
+        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {

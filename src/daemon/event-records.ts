@@ -1,6 +1,6 @@
 /** Turns what the rules report into what people read: paths, pids, commands, wall-clock time. */
-import { rangeLength } from '../control/abi.js'
-import type { EventRecord, PathText, ProcessRecord } from '../control/records.js'
+import { rangeLength } from '../control/formats/abi.js'
+import type { EventRecord, PathText, ProcessRecord } from '../control/formats/records.js'
 import type { LeaseEvent } from '../lease/index.js'
 import { errnoName } from '../lib/errno.js'
 import type { FileId, ProcessKey } from '../lib/ids.js'

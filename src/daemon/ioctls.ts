@@ -2,7 +2,7 @@
  * The ioctls on a file of the mount and on a pin context: bytes to inputs of the rules, answers to bytes.
  * Whatever a program sends, the worst it gets is EINVAL.
  */
-import * as abi from '../control/abi.js'
+import * as abi from '../control/formats/abi.js'
 import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import { PENDING } from '../fuse/api.js'
 import type { LeaseInfo, PinHolder, Step } from '../lease/index.js'
@@ -119,7 +119,10 @@ export class Ioctls {
   #setLease(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest): Answer<IoctlReply> {
     this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
-    const step = wanted.id === 0 ? this.#acquire(request, target, wanted, caller) : this.#change(request, target, wanted, caller)
+    const step =
+      wanted.id === 0
+        ? this.#acquire(request, target, wanted, caller)
+        : this.#change(request, target, wanted, caller)
     if (typeof step === 'number') return step
     const { id, answer } = step
     if (answer.status === 'failed') {
@@ -317,8 +320,6 @@ export class Ioctls {
     )
     const owner = found.lease === null ? undefined : this.#service.rules.lease(found.lease)?.owners[0]
     const because = owner === undefined ? { pid: 0, command: '' } : this.#service.processes.describe(owner)
-    return output(
-      abi.encodeQueryReply(wanted, { errno: found.errno, lease: found.lease ?? 0, ...because }),
-    )
+    return output(abi.encodeQueryReply(wanted, { errno: found.errno, lease: found.lease ?? 0, ...because }))
   }
 }

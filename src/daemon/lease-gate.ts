@@ -4,7 +4,7 @@ import type { FileId, Ofd } from '../lib/ids.js'
 import type { Range } from '../lib/range.js'
 import { POLLERR, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from '../linux/constants.js'
 import type { FileNode, LayoutChange, LayoutGate, OpenFile, Proceed } from '../passthrough/gate.js'
-import type { IoctlTarget, Ioctls } from './ioctls.js'
+import type { Ioctls, IoctlTarget } from './ioctls.js'
 import type { LeaseService, ProtectedFile } from './lease-service.js'
 
 const FUSE_POLL_SCHEDULE_NOTIFY = 1
@@ -115,7 +115,8 @@ export class LeaseGate implements LayoutGate {
 
   poll(_request: RequestInfo, file: OpenFile, args: PollArgs): Answer<{ revents: number }> {
     const ofd = this.ofd(file)
-    if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) this.#service.addPoller(ofd, args.kh, this.#notifier())
+    if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0)
+      this.#service.addPoller(ofd, args.kh, this.#notifier())
     const { priority, error } = this.#service.rules.pollState(ofd)
     const always = args.events & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
     return { revents: always | (priority ? POLLPRI & args.events : 0) | (error ? POLLERR : 0) }

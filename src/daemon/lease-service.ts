@@ -4,7 +4,7 @@
  * decides nothing itself.
  */
 import { EventHub } from '../control/events.js'
-import type { ProcessRecord } from '../control/records.js'
+import type { ProcessRecord } from '../control/formats/records.js'
 import type { Notifier } from '../fuse/api.js'
 import {
   createLeaseRules,

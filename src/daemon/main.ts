@@ -1,6 +1,7 @@
 /** What the command line needs of the daemon: starting an engine, and finding those that run. */
 export { detachFromCaller, Engine, type EngineOptions, leaveCallersSession } from './engine.js'
 export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './preflight.js'
+export { type FuseAbility, probeFuse } from './probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
@@ -11,4 +12,3 @@ export {
   runDirectory,
   withRunLock,
 } from './registry.js'
-export { type FuseAbility, probeFuse } from './probe.js'

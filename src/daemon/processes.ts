@@ -2,11 +2,18 @@
  * Processes as the rules know them: a key for each (pid, start time), so that a reused pid is a stranger.
  * Those that own a lease or a pin are watched through a pidfd until they end.
  */
+
+import type { ProcessRecord } from '../control/formats/records.js'
 import type { ProcessKey } from '../lib/ids.js'
 import { close } from '../linux/files.js'
 import { ReadinessSet } from '../linux/poller.js'
-import { openPidfd, type ProcessStatus, readNamespace, readStartTime, readStatus } from '../linux/processes.js'
-import type { ProcessRecord } from '../control/records.js'
+import {
+  openPidfd,
+  type ProcessStatus,
+  readNamespace,
+  readStartTime,
+  readStatus,
+} from '../linux/processes.js'
 
 const CAP_FOWNER = 1n << 3n
 /** Names of processes that nobody watches are kept this long, for events that mention them. */

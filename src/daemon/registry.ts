@@ -15,7 +15,7 @@ export const CONTROL_TYPE = 'fuse.holdfast-control'
 /** `/run/holdfast` for root, `$XDG_RUNTIME_DIR/holdfast` for everybody else. */
 export function runDirectory(uid = process.getuid?.() ?? 0): string {
   if (uid === 0) return '/run/holdfast'
-  return `${process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${uid}`}/holdfast`
+  return `${process.env.XDG_RUNTIME_DIR ?? `/run/user/${uid}`}/holdfast`
 }
 
 /** Held while somebody decides what to mount, so that two runs of one file do not both mount over it. */
@@ -132,7 +132,11 @@ function removeDeadPlaces(): void {
   } catch {
     return // No run directory: nobody has ever run here.
   }
-  const mounted = new Set(readMounts().filter(isHoldfast).map((mount) => mount.source.toString()))
+  const mounted = new Set(
+    readMounts()
+      .filter(isHoldfast)
+      .map((mount) => mount.source.toString()),
+  )
   for (const name of names) {
     const number = /^(\d+)\.lock$/.exec(name)?.[1]
     const control = `${directory}/${number}`

@@ -1,13 +1,20 @@
 /** What the control directory shows of an engine: a ControlSource over its lease service and its mounts. */
-import { rangeLength } from '../control/abi.js'
+
+import { readdirSync } from 'node:fs'
 import type { CommandResult, ControlSource } from '../control/control-fs.js'
-import { formatLease, leaseHeader, type LeaseRecord, type MountRecord, type PinRecord } from '../control/records.js'
+import { rangeLength } from '../control/formats/abi.js'
+import {
+  formatLease,
+  type LeaseRecord,
+  leaseHeader,
+  type MountRecord,
+  type PinRecord,
+} from '../control/formats/records.js'
 import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import type { LeaseInfo, PinInfo } from '../lease/index.js'
 import type { ContextId, FileId } from '../lib/ids.js'
 import { statFd } from '../linux/files.js'
 import { readDescriptor, readDescriptorPath } from '../linux/processes.js'
-import { readdirSync } from 'node:fs'
 import { filePath, pathText, timestamp } from './event-records.js'
 import type { Ioctls } from './ioctls.js'
 import type { LeaseService } from './lease-service.js'
@@ -58,7 +65,8 @@ export class Reports implements ControlSource {
     this.#service.takeExits()
     for (const mount of this.#engine.mounts()) yield `${JSON.stringify(mount)}\n`
     for (const lease of this.#service.rules.leases()) {
-      if (this.#maySee(uid, lease.file, lease.user, lease)) yield `${JSON.stringify(this.#leaseRecord(lease))}\n`
+      if (this.#maySee(uid, lease.file, lease.user, lease))
+        yield `${JSON.stringify(this.#leaseRecord(lease))}\n`
     }
     for (const pin of this.#service.rules.pins()) {
       if (this.#maySee(uid, pin.file, pin.user)) yield `${JSON.stringify(this.#pinRecord(pin))}\n`

@@ -30,19 +30,22 @@ export function check(result: number, syscall: string, path?: Uint8Array | strin
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
+const UNPRINTABLE_TEXT = /\p{Cc}/gu
+const UNPRINTABLE_BYTES = /[^ -~]/g
+
+function escapeChar(char: string): string {
+  return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
+}
+
 /** Bytes of a path for a person or a log: what is not printable UTF-8 appears as `\xHH`. */
 export function showPath(path: Uint8Array): string {
   const end = path.indexOf(0)
   const bytes = end < 0 ? path : path.subarray(0, end)
-  let text: string | null = null
+  let text: string
   try {
     text = utf8.decode(bytes)
   } catch {
-    // Not UTF-8: shown byte by byte below.
+    return Buffer.from(bytes).toString('latin1').replace(UNPRINTABLE_BYTES, escapeChar)
   }
-  const escape = (char: string) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must be escaped.
-  if (text !== null) return text.replace(/[\x00-\x1f\x7f]/g, escape)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: as above.
-  return Buffer.from(bytes).toString('latin1').replace(/[\x00-\x1f\x7f-\xff]/g, escape)
+  return text.replace(UNPRINTABLE_TEXT, escapeChar)
 }

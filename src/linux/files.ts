@@ -46,11 +46,7 @@ export function statFd(fd: number): Statx {
 export function readlink(path: Path): Buffer {
   for (let size = 256; ; size *= 4) {
     const buffer = Buffer.allocUnsafe(size)
-    const length = check(
-      raw.readlinkat(c.AT_FDCWD, cstr(path), buffer, size),
-      'readlink',
-      path,
-    )
+    const length = check(raw.readlinkat(c.AT_FDCWD, cstr(path), buffer, size), 'readlink', path)
     if (length < size) return buffer.subarray(0, length)
   }
 }

@@ -83,7 +83,7 @@ export class FuseDevice {
     const only = parts[0]
     if (parts.length === 1 && only !== undefined) {
       const result = raw.write(this.fd, only, only.length)
-      return result < 0 ? result : 0
+      return Math.min(result, 0)
     }
     if (parts.length > IOV_MAX) throw new LinuxError(Errno.EINVAL, 'writev')
     let count = 0
@@ -94,7 +94,7 @@ export class FuseDevice {
       count++
     }
     const result = raw.writev(this.fd, this.#iovec, count)
-    return result < 0 ? result : 0
+    return Math.min(result, 0)
   }
 
   close(): void {

@@ -21,8 +21,10 @@ export interface MountInfo {
 }
 
 /** mountinfo writes space, tab, newline and backslash as three octal digits. */
-function unescape(field: string): Buffer {
-  const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+function unescapeField(field: string): Buffer {
+  const bytes = field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  )
   return Buffer.from(bytes, 'latin1')
 }
 
@@ -40,11 +42,11 @@ export function parseMountInfo(bytes: Buffer): MountInfo[] {
       parent: Number(parent),
       major: major ?? 0,
       minor: minor ?? 0,
-      root: unescape(root ?? ''),
-      mountpoint: unescape(mountpoint ?? ''),
+      root: unescapeField(root ?? ''),
+      mountpoint: unescapeField(mountpoint ?? ''),
       options: (options ?? '').split(','),
       type,
-      source: unescape(source ?? ''),
+      source: unescapeField(source ?? ''),
       superOptions: (superOptions ?? '').split(','),
     })
   }

@@ -14,8 +14,18 @@ export const read = bind<[number, Bytes, number]>('read', 'int64', ['int', 'ptr'
 export const write = bind<[number, Bytes, number]>('write', 'int64', ['int', 'ptr', 'uint64'])
 /** The iovec array as pairs of address and length. */
 export const writev = bind<[number, BigUint64Array, number]>('writev', 'int64', ['int', 'ptr', 'int'])
-export const pread = bind<[number, Bytes, number, number]>('pread', 'int64', ['int', 'ptr', 'uint64', 'int64'])
-export const pwrite = bind<[number, Bytes, number, number]>('pwrite', 'int64', ['int', 'ptr', 'uint64', 'int64'])
+export const pread = bind<[number, Bytes, number, number]>('pread', 'int64', [
+  'int',
+  'ptr',
+  'uint64',
+  'int64',
+])
+export const pwrite = bind<[number, Bytes, number, number]>('pwrite', 'int64', [
+  'int',
+  'ptr',
+  'uint64',
+  'int64',
+])
 export const preadv2 = bind<[number, BigUint64Array, number, number, number]>('preadv2', 'int64', [
   'int',
   'ptr',
@@ -32,7 +42,12 @@ export const statx = bind<[number, Path, number, number, Bytes]>('statx', 'int',
 ])
 export const mkdirat = bind<[number, Path, number]>('mkdirat', 'int', ['int', 'ptr', 'uint'])
 /** `rdev` as makedev(3) makes it. */
-export const mknodat = bind<[number, Path, number, number]>('mknodat', 'int', ['int', 'ptr', 'uint', 'uint64'])
+export const mknodat = bind<[number, Path, number, number]>('mknodat', 'int', [
+  'int',
+  'ptr',
+  'uint',
+  'uint64',
+])
 export const unlinkat = bind<[number, Path, number]>('unlinkat', 'int', ['int', 'ptr', 'int'])
 export const renameat2 = bind<[number, Path, number, Path, number]>('renameat2', 'int', [
   'int',
@@ -85,14 +100,11 @@ export const lseek = bind<[number, number, number]>('lseek', 'int64', ['int', 'i
 /** Positions in directories are opaque 63-bit numbers (ext4's are hashes): a `number` would round them. */
 export const lseekOpaque = bind<[number, bigint, number]>('lseek', 'int64', ['int', 'int64', 'int'])
 /** Offsets are 8-byte buffers that the call reads and moves. */
-export const copyFileRange = bind<[number, Bytes, number, Bytes, number, number]>('copy_file_range', 'int64', [
-  'int',
-  'ptr',
-  'int',
-  'ptr',
-  'uint64',
-  'uint',
-])
+export const copyFileRange = bind<[number, Bytes, number, Bytes, number, number]>(
+  'copy_file_range',
+  'int64',
+  ['int', 'ptr', 'int', 'ptr', 'uint64', 'uint'],
+)
 export const fsync = bind<[number]>('fsync', 'int', ['int'])
 export const fdatasync = bind<[number]>('fdatasync', 'int', ['int'])
 export const syncfs = bind<[number]>('syncfs', 'int', ['int'])
@@ -127,7 +139,11 @@ export const fgetxattr = bind<[number, Path, Bytes | null, number]>('fgetxattr',
   'ptr',
   'uint64',
 ])
-export const flistxattr = bind<[number, Bytes | null, number]>('flistxattr', 'int64', ['int', 'ptr', 'uint64'])
+export const flistxattr = bind<[number, Bytes | null, number]>('flistxattr', 'int64', [
+  'int',
+  'ptr',
+  'uint64',
+])
 export const fremovexattr = bind<[number, Path]>('fremovexattr', 'int', ['int', 'ptr'])
 /** `handle`: struct file_handle with room for 128 bytes; `mountId`: 4 bytes. */
 export const nameToHandleAt = bind<[number, Path, Bytes, Bytes, number]>('name_to_handle_at', 'int', [
@@ -148,9 +164,18 @@ export const eventfd = bind<[number, number]>('eventfd', 'int', ['uint', 'int'])
 export const pipe2 = bind<[Bytes, number]>('pipe2', 'int', ['ptr', 'int'])
 export const dup3 = bind<[number, number, number]>('dup3', 'int', ['int', 'int', 'int'])
 export const inotifyInit1 = bind<[number]>('inotify_init1', 'int', ['int'])
-export const inotifyAddWatch = bind<[number, Path, number]>('inotify_add_watch', 'int', ['int', 'ptr', 'uint'])
+export const inotifyAddWatch = bind<[number, Path, number]>('inotify_add_watch', 'int', [
+  'int',
+  'ptr',
+  'uint',
+])
 export const inotifyRmWatch = bind<[number, number]>('inotify_rm_watch', 'int', ['int', 'int'])
-export const socketpair = bind<[number, number, number, Bytes]>('socketpair', 'int', ['int', 'int', 'int', 'ptr'])
+export const socketpair = bind<[number, number, number, Bytes]>('socketpair', 'int', [
+  'int',
+  'int',
+  'int',
+  'ptr',
+])
 export const recvmsg = bind<[number, Bytes, number]>('recvmsg', 'int64', ['int', 'ptr', 'int'])
 export const chdir = bind<[Path]>('chdir', 'int', ['ptr'])
 export const setsid = bind<[]>('setsid', 'int', [])
@@ -205,5 +230,15 @@ export const capget = bindSyscall<[Bytes, Bytes]>('capget', ['ptr', 'ptr'])
 export const capset = bindSyscall<[Bytes, Bytes]>('capset', ['ptr', 'ptr'])
 export const epollCreate1 = bind<[number]>('epoll_create1', 'int', ['int'])
 /** `event`: struct epoll_event, 12 bytes packed on x86-64, 16 elsewhere. */
-export const epollCtl = bind<[number, number, number, Bytes]>('epoll_ctl', 'int', ['int', 'int', 'int', 'ptr'])
-export const epollWait = bind<[number, Bytes, number, number]>('epoll_wait', 'int', ['int', 'ptr', 'int', 'int'])
+export const epollCtl = bind<[number, number, number, Bytes]>('epoll_ctl', 'int', [
+  'int',
+  'int',
+  'int',
+  'ptr',
+])
+export const epollWait = bind<[number, Bytes, number, number]>('epoll_wait', 'int', [
+  'int',
+  'ptr',
+  'int',
+  'int',
+])

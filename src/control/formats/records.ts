@@ -3,7 +3,7 @@
  * directory writes them as text for people and as JSON Lines for programs; `holdfast leases --json` prints
  * the same objects.
  */
-import type { LeaseLevel, LeaseMode, LeaseState } from '../lease/types.js'
+import type { LeaseLevel, LeaseMode, LeaseState } from '../../lease/types.js'
 
 /** A path that is not UTF-8 appears with `\xHH` for its odd bytes, and exactly in the base64 field. */
 export interface PathText {

@@ -2,8 +2,8 @@
  * The ioctls of Holdfast, byte by byte: what a program in any language writes and reads (include/holdfast.h).
  * Numbers follow _IOWR('H', n, struct); the size of the argument is part of the number.
  */
-import { Errno } from '../lib/errno.js'
-import type { Range } from '../lib/range.js'
+import { Errno } from '../../lib/errno.js'
+import type { Range } from '../../lib/range.js'
 
 export const SETLEASE = 0xc0404801
 export const RELEASE = 0x40084802
@@ -101,7 +101,8 @@ export function decodeLeaseRequest(bytes: Buffer): LeaseRequest {
   const flags = bytes.readUInt32LE(28)
   if (mode !== MODE_READ && mode !== MODE_WRITE) throw new AbiError('mode must be 1 or 2')
   if ((flags & ~(FLAG_EXCLUSIVE | FLAG_WAIT | FLAG_START)) !== 0) throw new AbiError('unknown flag')
-  if ((flags & FLAG_WAIT) !== 0 && (flags & FLAG_START) !== 0) throw new AbiError('WAIT and START exclude each other')
+  if ((flags & FLAG_WAIT) !== 0 && (flags & FLAG_START) !== 0)
+    throw new AbiError('WAIT and START exclude each other')
   const start = bytes.readBigUInt64LE(8)
   const length = bytes.readBigUInt64LE(16)
   return {
@@ -133,7 +134,12 @@ export interface LeaseReply {
   readonly breakTimeLeftMs: number
 }
 
-const STATES = { active: STATE_ACTIVE, breaking: STATE_BREAKING, zombie: STATE_ZOMBIE, revoked: STATE_REVOKED }
+const STATES = {
+  active: STATE_ACTIVE,
+  breaking: STATE_BREAKING,
+  zombie: STATE_ZOMBIE,
+  revoked: STATE_REVOKED,
+}
 
 export function encodeLease(lease: LeaseReply): Buffer {
   const bytes = Buffer.alloc(LEASE_SIZE)

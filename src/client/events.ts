@@ -1,0 +1,61 @@
+/** The event stream of a mount (R3). */
+import type { EventRecord } from '../control/formats/records.js'
+import { Errno } from '../lib/errno.js'
+import * as c from '../linux/constants.js'
+import { check } from '../linux/error.js'
+import { watchReadable } from '../linux/event-loop.js'
+import { close, open } from '../linux/files.js'
+import * as raw from '../linux/raw.js'
+import { asHoldfastError } from './error.js'
+import { type FileSource, openSource, readInfo } from './request.js'
+
+export interface EventsOptions {
+  /** Ends the stream. */
+  readonly signal?: AbortSignal
+}
+
+const CHUNK_BYTES = 65536
+
+/**
+ * What happens on the mount that `file` belongs to, from now on, as far as this user may see it. It ends with
+ * the mount, with the signal, or when the loop over it is left.
+ */
+export async function* events(file: FileSource, options: EventsOptions = {}): AsyncGenerator<EventRecord> {
+  const source = openSource(file)
+  let path: string
+  try {
+    path = `${readInfo(source).control.toString()}/events`
+  } finally {
+    source.close()
+  }
+  const fd = asHoldfastError('open', path, () => open(path, c.O_RDONLY | c.O_NONBLOCK))
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  let rest = ''
+  try {
+    while (options.signal?.aborted !== true) {
+      const length = raw.read(fd, buffer, buffer.length)
+      if (length === -Errno.EAGAIN) {
+        await readable(fd, options.signal)
+        continue
+      }
+      if (asHoldfastError('read', path, () => check(length, 'read')) === 0) return
+      const lines = (rest + buffer.toString('utf8', 0, length)).split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) yield JSON.parse(line) as EventRecord
+    }
+  } finally {
+    close(fd)
+  }
+}
+
+function readable(fd: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      unwatch()
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const unwatch = watchReadable(fd, true, done)
+    signal?.addEventListener('abort', done)
+  })
+}
