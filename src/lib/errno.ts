@@ -142,9 +142,9 @@ export type ErrnoName = keyof typeof TABLE
 export type Errno = (typeof TABLE)[ErrnoName][0]
 
 /** The errno values by name: `Errno.ENOENT` is 2. */
-export const Errno = Object.fromEntries(
-  Object.entries(TABLE).map(([name, row]) => [name, row[0]]),
-) as { readonly [Name in ErrnoName]: (typeof TABLE)[Name][0] }
+export const Errno = Object.fromEntries(Object.entries(TABLE).map(([name, row]) => [name, row[0]])) as {
+  readonly [Name in ErrnoName]: (typeof TABLE)[Name][0]
+}
 
 const BY_NUMBER = new Map<number, [ErrnoName, string]>()
 for (const [name, row] of Object.entries(TABLE)) BY_NUMBER.set(row[0], [name as ErrnoName, row[1]])
