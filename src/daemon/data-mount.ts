@@ -5,7 +5,7 @@
 import { createNotifier, FuseSession } from '../fuse/index.js'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { close, statFd } from '../linux/files.js'
+import { close, open, statFd } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
 import { attach, cloneTree, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
 import { readDescriptorPath } from '../linux/processes.js'
@@ -29,6 +29,9 @@ export interface DataMountOptions {
   readonly reportBug: (error: unknown) => void
 }
 
+/** What the kernel appends to the path of a name that is gone. */
+const DELETED = Buffer.from(' (deleted)')
+
 /** Restrictions of the backing mount that the new one must have as well. */
 function attributesOf(backing: MountInfo): number {
   const has = (option: string) => backing.options.includes(option)
@@ -48,14 +51,14 @@ export class DataMount {
   readonly fileSystem: Passthrough
   readonly gate: LeaseGate
   readonly backingType: string
-  /** Path of the mountpoint as the kernel has it now; the last known one when it is detached. */
-  mountpoint: Buffer
+  /** Path of the mountpoint as it was last known. */
+  #mountpoint: Buffer
   /** No program can reach it any more, and none ever will. */
   isGone = false
   readonly rootFd: number
   /** The backing file or directory as it was named, below the mount. */
   readonly targetFd: number
-  readonly #attachFd: number
+  #attachFd: number
   #mountId = -1
   /** A second, detached copy of our own mount, to attach when the first was pulled away. */
   #spareFd: number
@@ -67,7 +70,7 @@ export class DataMount {
     const backingId = mountIdOf(options.targetFd)
     const backing = readMounts().find((mount) => mount.id === backingId)
     this.backingType = backing?.type ?? 'unknown'
-    this.mountpoint = readDescriptorPath('self', options.attachFd) ?? Buffer.from('?')
+    this.#mountpoint = readDescriptorPath('self', options.attachFd) ?? Buffer.from('?')
     this.rootFd = cloneTree(options.targetFd, '')
     this.device = FuseDevice.open()
     const notifier = createNotifier(this.device, options.debug)
@@ -107,15 +110,55 @@ export class DataMount {
     })
   }
 
+  /** Path of the mountpoint as the kernel has it now: renames above it are followed. */
+  get mountpoint(): Buffer {
+    const path = readDescriptorPath('self', this.#attachFd)
+    if (path !== null && !path.subarray(-DELETED.length).equals(DELETED)) this.#mountpoint = path
+    return this.#mountpoint
+  }
+
   get mountId(): number {
     return this.#mountId
   }
 
   /** Puts the mount in place, on top of the backing file wherever that is now. Throws a LinuxError. */
   attach(): void {
+    this.#attachTo(this.#attachFd)
+  }
+
+  /**
+   * Puts the mount back in place after somebody pulled it away. If the name it was on is gone, but another of
+   * the same file has taken its place, it goes there.
+   */
+  attachAgain(): void {
+    try {
+      this.#attachTo(this.#attachFd)
+    } catch (error) {
+      const fd = this.#sameFileAtPath()
+      if (fd === null) throw error
+      close(this.#attachFd)
+      this.#attachFd = fd
+      this.#attachTo(fd)
+    }
+  }
+
+  #sameFileAtPath(): number | null {
+    let fd: number
+    try {
+      fd = open(this.#mountpoint, c.O_PATH | c.O_NOFOLLOW)
+    } catch {
+      return null // Nothing has that name any more.
+    }
+    const [was, is] = [statFd(this.rootFd), statFd(fd)]
+    if (was.ino === is.ino && was.devMajor === is.devMajor && was.devMinor === is.devMinor) return fd
+    close(fd)
+    return null
+  }
+
+  #attachTo(fd: number): void {
     const spare = cloneTree(this.#spareFd, '')
     try {
-      attach(this.#spareFd, this.#attachFd)
+      attach(this.#spareFd, fd)
     } catch (error) {
       close(spare)
       throw error
@@ -124,18 +167,10 @@ export class DataMount {
     // A descriptor of the mount would keep it busy: only the detached copy is kept.
     close(this.#spareFd)
     this.#spareFd = spare
-    this.#locate(readMounts())
-  }
-
-  /** Takes in what mountinfo says. @returns whether the mount is still in place. */
-  #locate(mounts: readonly MountInfo[]): MountInfo | undefined {
-    const mount = mounts.find(({ id }) => id === this.#mountId)
-    if (mount !== undefined) this.mountpoint = mount.mountpoint
-    return mount
   }
 
   isAttached(mounts: readonly MountInfo[]): boolean {
-    return this.#locate(mounts) !== undefined
+    return mounts.some(({ id }) => id === this.#mountId)
   }
 
   /**
@@ -143,7 +178,7 @@ export class DataMount {
    * the device when the last is closed.
    */
   detach(): void {
-    const mount = this.#locate(readMounts())
+    const mount = readMounts().find(({ id }) => id === this.#mountId)
     if (mount !== undefined) {
       try {
         unmount(mount.mountpoint, c.MNT_DETACH)

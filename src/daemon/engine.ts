@@ -47,6 +47,9 @@ export interface EngineOptions {
 /** How many turns of the fs loop may pass before Node's own loop gets one (signals, garbage, io threads). */
 const TURNS_PER_YIELD = 1024
 
+/** How long whoever still has a control file open may take to notice that the engine ends. */
+const LAST_READERS_MS = 500
+
 export class Engine {
   readonly service: LeaseService
   readonly mounts: DataMount[] = []
@@ -154,10 +157,23 @@ export class Engine {
   }
 
   #removeControl(): void {
+    this.service.events.close()
     const mount = readMounts().find(({ id }) => id === this.#controlMountId)
     if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    this.#serveLastReaders()
     this.#controlDevice.close()
     this.#place.remove()
+  }
+
+  /** Readers of events get the end of the stream; the kernel says when the last of them has closed it. */
+  #serveLastReaders(): void {
+    const poller = new Poller()
+    let isGone = false
+    poller.add(this.#controlDevice.fd, c.POLLIN, () => {
+      isGone = this.#controlSession.receive() === 'unmounted'
+    })
+    const deadline = performance.now() + LAST_READERS_MS
+    while (!isGone && performance.now() < deadline) poller.wait(LAST_READERS_MS)
   }
 
   /** Keeps the mounts until this process has taken its lease or has ended. @returns false if it has ended. */
@@ -213,7 +229,6 @@ export class Engine {
   }
 
   async #end(): Promise<void> {
-    this.service.events.close()
     this.#removeControl()
     await this.#io.stop()
     this.#leaveCgroup()
@@ -251,7 +266,7 @@ export class Engine {
     let reason = 'the mount was detached, and is attached again'
     const path = mount.mountpoint
     try {
-      mount.attach()
+      mount.attachAgain()
     } catch (error) {
       reason = `the mount was detached, and cannot be attached again: ${(error as Error).message}`
       mount.dropSpare()
