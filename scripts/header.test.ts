@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, test } from 'vitest'
-import * as abi from '../src/control/abi.js'
+import * as abi from '../src/control/formats/abi.js'
 
 const include = new URL('../include', import.meta.url).pathname
 
@@ -25,7 +25,7 @@ int main(void) {
 `
 
 test.skipIf(compilers.length === 0).each(compilers.length === 0 ? ['no C compiler here'] : compilers)(
-  'include/holdfast.h has the sizes and request numbers of src/control/abi.ts (%s)',
+  'include/holdfast.h has the sizes and request numbers of src/control/formats/abi.ts (%s)',
   (compiler) => {
     const directory = mkdtempSync(path.join(tmpdir(), 'holdfast-header-'))
     try {
