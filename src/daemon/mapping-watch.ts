@@ -3,7 +3,7 @@
  * delay RELEASE, so when the last descriptor of a leased file goes, its owners' /proc/PID/maps say whether
  * a mapping is left, and inotify on the backing file says when to look again.
  */
-import type { Mapping } from '../lease/index.js'
+import type { Input, LeaseRules, Mapping } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { FileId, ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
@@ -13,16 +13,23 @@ import { cstr } from '../linux/libc.js'
 import { readMappings } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import type { FileNode } from '../passthrough/gate.js'
-import type { LeaseService } from './lease-service.js'
+
+/** Whose leases are watched over: the part of the lease service that is needed for it. */
+export interface LeaseKeeper {
+  readonly rules: Pick<LeaseRules, 'leasesOf'>
+  readonly processes: { pidOf(process: ProcessKey): number | null }
+  takeExits(): void
+  step(input: Input): unknown
+}
 
 export class MappingWatch {
-  readonly #service: LeaseService
+  readonly #service: LeaseKeeper
   readonly #inotify = check(raw.inotifyInit1(c.IN_CLOEXEC | c.IN_NONBLOCK), 'inotify_init1')
   readonly #watches = new Map<FileId, { descriptor: number; node: FileNode }>()
   readonly #files = new Map<number, FileId>()
   readonly #buffer = Buffer.alloc(65536)
 
-  constructor(service: LeaseService) {
+  constructor(service: LeaseKeeper) {
     this.#service = service
   }
 
