@@ -1,10 +1,20 @@
 /** What /proc says of processes, and descriptors that stand for them. */
 import { Errno } from '../lib/errno.js'
 import * as c from './constants.js'
-import { check } from './error.js'
+import { check, LinuxError } from './error.js'
 import { readFileIfAny, readlink } from './files.js'
 import { cstr } from './libc.js'
 import * as raw from './raw.js'
+
+/** A file of a process; null if it is gone, or may not be looked into (one with more capabilities than we have). */
+function readProcess(path: string): Buffer | null {
+  try {
+    return readFileIfAny(path)
+  } catch (error) {
+    if (error instanceof LinuxError && (error.code === 'EACCES' || error.code === 'EPERM')) return null
+    throw error
+  }
+}
 
 export interface ProcessStatus {
   readonly tgid: number
@@ -19,7 +29,7 @@ export interface ProcessStatus {
 
 /** @param pid of a process or a thread. @returns null if it is gone. */
 export function readStatus(pid: number): ProcessStatus | null {
-  const bytes = readFileIfAny(`/proc/${pid}/status`)
+  const bytes = readProcess(`/proc/${pid}/status`)
   if (bytes === null) return null
   const fields = new Map<string, string>()
   for (const line of bytes.toString('latin1').split('\n')) {
@@ -39,7 +49,7 @@ export function readStatus(pid: number): ProcessStatus | null {
 
 /** Field 22 of /proc/PID/stat: clock ticks after boot. With the pid it names a process for good. */
 export function readStartTime(pid: number): number | null {
-  const bytes = readFileIfAny(`/proc/${pid}/stat`)
+  const bytes = readProcess(`/proc/${pid}/stat`)
   if (bytes === null) return null
   // The command name may contain anything, parentheses too: fields are counted from the last one.
   const rest = bytes.toString('latin1')
@@ -49,7 +59,7 @@ export function readStartTime(pid: number): number | null {
 
 /** The environment or arguments a process was started with: NUL-terminated byte strings. */
 export function readStrings(pid: number | 'self', what: 'environ' | 'cmdline'): Buffer[] {
-  const bytes = readFileIfAny(`/proc/${pid}/${what}`)
+  const bytes = readProcess(`/proc/${pid}/${what}`)
   if (bytes === null) return []
   const strings: Buffer[] = []
   for (let start = 0; start < bytes.length; ) {
@@ -79,7 +89,7 @@ export interface FileMapping {
 
 /** The file mappings of a process (proc(5), maps). Empty if it is gone or may not be looked at. */
 export function readMappings(pid: number): FileMapping[] {
-  const bytes = readFileIfAny(`/proc/${pid}/maps`)
+  const bytes = readProcess(`/proc/${pid}/maps`)
   const mappings: FileMapping[] = []
   if (bytes === null) return mappings
   for (const line of bytes.toString('latin1').split('\n')) {
@@ -108,7 +118,7 @@ export interface DescriptorInfo {
 
 /** Asks the kernel about a descriptor without touching the file system behind it. */
 export function readDescriptor(pid: number, fd: number): DescriptorInfo | null {
-  const bytes = readFileIfAny(`/proc/${pid}/fdinfo/${fd}`)
+  const bytes = readProcess(`/proc/${pid}/fdinfo/${fd}`)
   if (bytes === null) return null
   const text = bytes.toString('latin1')
   const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)`, 'm').exec(text)?.[1]
