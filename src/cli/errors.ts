@@ -1,4 +1,6 @@
 /** One clear line for whatever goes wrong: what, which file, why, what to do. */
+
+import { KernelTooOldError } from '../daemon/main.js'
 import { errnoMessage } from '../lib/errno.js'
 import { LinuxError, showPath } from '../linux/error.js'
 
@@ -42,6 +44,9 @@ export function explain(error: unknown): string {
     const path = error.path === undefined || error.path.length === 0 ? error.syscall : showPath(error.path)
     const what = advice(error)
     return `${path}: ${errnoMessage(error.errno)}${what === null ? '' : ` (${what})`}`
+  }
+  if (error instanceof KernelTooOldError) {
+    return `${error.message}: Holdfast needs Linux 5.4; 'holdfast doctor' says what this machine can do`
   }
   if (error instanceof Error && 'code' in error && 'syscall' in error) return error.message
   return error instanceof Error ? `this is a bug in Holdfast: ${error.stack ?? error.message}` : String(error)

@@ -10,6 +10,7 @@ import {
   findOpeners,
   findUsers,
   leaveCallersSession,
+  logToKernel,
   warning,
 } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
@@ -82,9 +83,7 @@ export function createEngine(options: LaunchOptions): Engine {
     kind: options.kind,
     version: VERSION,
     passthrough: options.passthrough,
-    reportBug: (error) => {
-      if (debugFd >= 0) log(`bug: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`)
-    },
+    reportBug: (error) => logToKernel('a request was answered with EIO', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
     ...(debugFd < 0 ? {} : { debug: log }),
@@ -129,6 +128,12 @@ function tryFind(find: () => string | null): string | null {
 export async function serve(engine: Engine, plan: Plan): Promise<never> {
   writeAll(1, plan.bytes)
   detachFromCaller()
-  await engine.serve()
+  try {
+    await engine.serve()
+  } catch (error) {
+    // The supervisor removes the mounts; nobody would hear of it on a terminal that is gone.
+    logToKernel('the engine ends', error)
+    process.exit(1)
+  }
   process.exit(0)
 }

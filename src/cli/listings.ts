@@ -99,7 +99,7 @@ export function who(path: string, options: ListOptions): void {
     return
   }
   if (holdings.length === 0) {
-    print(`${name}: nobody holds it`)
+    print(`${name}: nobody ${process.getuid?.() === 0 ? '' : 'that you may see '}holds it`)
     return
   }
   for (const lease of holdings) print(`${name}: ${explainLease(lease)}`)

@@ -49,6 +49,13 @@ export function runCommand(line: string, request: RequestInfo, scope: CommandSco
   }
 }
 
+const HOLD_FAILURES: Readonly<Record<number, string>> = {
+  [Errno.EPERM]: 'only the owner of the file or root may hold it (L8)',
+  [Errno.ETXTBSY]: "somebody else has an exclusive write lease on it: see 'holdfast who'",
+  [Errno.EAGAIN]: "somebody has a write lease on it or is changing it: see 'holdfast who', and try again",
+  [Errno.ENOLCK]: 'this user has too many leases or pins',
+}
+
 /**
  * `hold FD`: an exclusive lease on the whole file behind the caller's own descriptor FD, and a pin of the
  * whole file for the caller. It is what SETLEASE and PIN do, for callers that can write to a file but make no
@@ -61,7 +68,7 @@ function hold(fd: number, request: RequestInfo, scope: CommandScope): CommandRes
   if (found === null)
     return failed(Errno.EBADF, `descriptor ${fd} is not a file of this mount that you opened`)
   const errno = scope.ioctls.hold(request, found.mount.gate.target(found.file))
-  if (errno !== 0) return failed(errno, 'the lease was not granted')
+  if (errno !== 0) return failed(errno, HOLD_FAILURES[errno] ?? 'the lease was not granted')
   scope.arrived(caller.key)
   return DONE
 }

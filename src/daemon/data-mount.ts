@@ -3,11 +3,13 @@
  * mount on top, with what it takes to find it, to attach it again and to remove it.
  */
 import { createNotifier, FuseSession } from '../fuse/index.js'
+import { assert } from '../lib/assert.js'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
 import { close, open, statFd } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
 import { attach, cloneTree, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { Poller } from '../linux/poller.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
 import type { Ioctls } from './ioctls.js'
@@ -43,6 +45,9 @@ function attributesOf(backing: MountInfo): number {
     (has('noexec') ? c.MOUNT_ATTR_NOEXEC : 0)
   )
 }
+
+/** The kernel sends INIT by itself as soon as the mount is made. */
+const INIT_PATIENCE_MS = 5000
 
 export class DataMount {
   readonly index: number
@@ -108,6 +113,21 @@ export class DataMount {
       allowOther: true,
       defaultPermissions: true,
     })
+    this.#negotiate()
+  }
+
+  /** INIT comes before the mount is attached: a kernel that is too old is found out while nobody sees it. */
+  #negotiate(): void {
+    const poller = new Poller()
+    poller.add(this.device.fd, c.POLLIN, () => {
+      this.session.receive()
+    })
+    const deadline = performance.now() + INIT_PATIENCE_MS
+    while (this.session.negotiated === null && performance.now() < deadline) {
+      poller.wait(INIT_PATIENCE_MS)
+      if (this.session.initError !== null) throw this.session.initError
+    }
+    assert(this.session.negotiated !== null, 'the kernel did not start the FUSE protocol')
   }
 
   /** Path of the mountpoint as the kernel has it now: renames above it are followed. */

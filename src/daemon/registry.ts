@@ -45,8 +45,9 @@ export function register(): Registration {
   const directory = runDirectory()
   for (let number = 0; ; number++) {
     const control = `${directory}/${number}`
-    const lockFd = open(`${control}.lock`, c.O_RDWR | c.O_CREAT, 0o600)
-    if (!tryLock(lockFd)) {
+    // Everybody may read it, and so ask whether the engine lives; only its owner may write.
+    const lockFd = open(`${control}.lock`, c.O_RDWR | c.O_CREAT, 0o644)
+    if (!tryLock(lockFd, 'exclusive')) {
       close(lockFd)
       continue
     }
@@ -65,13 +66,13 @@ export function register(): Registration {
 export function isAlive(control: string): boolean | null {
   let fd: number
   try {
-    fd = open(`${control}.lock`, c.O_RDWR)
+    fd = open(`${control}.lock`, c.O_RDONLY)
   } catch (error) {
     if (error instanceof LinuxError && error.code === 'ENOENT') return null
     throw error
   }
   try {
-    return !tryLock(fd)
+    return !tryLock(fd, 'shared')
   } finally {
     close(fd)
   }
@@ -117,11 +118,22 @@ export function removeDead(): Buffer[] {
     }
   }
   for (const mount of readMounts().filter(isDead).reverse()) {
-    unmount(mount.mountpoint, c.MNT_DETACH)
+    if (!tryUnmount(mount.mountpoint)) continue
     if (mount.type === DATA_TYPE) freed.push(mount.mountpoint)
   }
   removeDeadPlaces()
   return freed
+}
+
+/** @returns false if this user may not. */
+function tryUnmount(mountpoint: Buffer): boolean {
+  try {
+    unmount(mountpoint, c.MNT_DETACH)
+    return true
+  } catch (error) {
+    if (error instanceof LinuxError && (error.code === 'EPERM' || error.code === 'EINVAL')) return false
+    throw error
+  }
 }
 
 function removeDeadPlaces(): void {

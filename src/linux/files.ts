@@ -94,9 +94,9 @@ export function pipe(): { readEnd: number; writeEnd: number } {
   return { readEnd: fds.readInt32LE(0), writeEnd: fds.readInt32LE(4) }
 }
 
-/** Takes an advisory lock without waiting. @returns false if somebody else has it. */
-export function tryLock(fd: number): boolean {
-  const result = raw.flock(fd, c.LOCK_EX | c.LOCK_NB)
+/** Takes an advisory lock (flock(2)) without waiting. @returns false if somebody else has it. */
+export function tryLock(fd: number, kind: 'exclusive' | 'shared'): boolean {
+  const result = raw.flock(fd, (kind === 'exclusive' ? c.LOCK_EX : c.LOCK_SH) | c.LOCK_NB)
   if (result === -Errno.EAGAIN) return false
   check(result, 'flock')
   return true
