@@ -1,23 +1,22 @@
 /** What `run` and `mount` share: both become an engine in the background, started by bin/holdfast. */
 
-import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
-  detachFromCaller,
+  DEFAULT_POLICY,
+  dropStandardStreams,
   Engine,
   findBlindNamespaces,
   findHardLinks,
   findOpeners,
   findUsers,
-  leaveCallersSession,
+  type LeasePolicy,
   logToKernel,
+  MAX_BREAK_TIME_MS,
   warning,
 } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
-import { check, LinuxError } from '../linux/error.js'
-import { close, open, statFd, writeAll } from '../linux/files.js'
-import { readDescriptorPath } from '../linux/processes.js'
-import * as raw from '../linux/raw.js'
+import { LinuxError } from '../linux/error.js'
+import { open, statFd, writeAll } from '../linux/files.js'
 import { isType } from '../linux/stat.js'
 import { CommandError } from './errors.js'
 import type { Plan } from './shell.js'
@@ -30,45 +29,34 @@ export function launcherPid(): number {
   throw new CommandError('run and mount are started through bin/holdfast')
 }
 
-/** Descriptors that the launcher has open, but for the pipe on which it waits for our plan. */
-export function launcherFds(launcher: number): Set<number> {
-  const planPipe = readDescriptorPath('self', 1)
-  const isPlanPipe = (fd: number) =>
-    readDescriptorPath(launcher, fd)?.equals(planPipe ?? Buffer.alloc(0)) ?? false
-  const fds = readdirSync(`/proc/${launcher}/fd`).map(Number)
-  return new Set(fds.filter((fd) => !isPlanPipe(fd)))
+/** Numbers of the command line, as text, that make up a LeasePolicy. */
+export interface PolicyOptions {
+  readonly breakTime?: string | undefined
+  readonly maxLeases?: string | undefined
+  readonly maxPins?: string | undefined
 }
 
-/**
- * Closes what we inherited. A pipe of COMMAND's that an engine kept open would never end for its reader.
- * Node's own descriptors took numbers that were free, so those that lead elsewhere than the launcher's are ours.
- */
-function closeInherited(launcher: number): void {
-  for (const fd of launcherFds(launcher)) {
-    if (fd <= 2) continue
-    const theirs = readDescriptorPath(launcher, fd)
-    const ours = readDescriptorPath('self', fd)
-    if (theirs !== null && ours !== null && theirs.equals(ours)) close(fd)
+export function parsePolicy(options: PolicyOptions): LeasePolicy {
+  const number = (option: string, text: string | undefined, otherwise: number, max: number) => {
+    if (text === undefined) return otherwise
+    const value = /^\d{1,12}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= 1 && value <= max) return value
+    throw new CommandError(`${option} ${text}: not a number from 1 to ${max}`, 2)
+  }
+  const d = DEFAULT_POLICY
+  return {
+    ...d,
+    breakTimeMs: number('--break-time', options.breakTime, d.breakTimeMs, MAX_BREAK_TIME_MS),
+    leaseCountMax: number('--max-leases', options.maxLeases, d.leaseCountMax, COUNT_MAX),
+    pinCountMax: number('--max-pins', options.maxPins, d.pinCountMax, COUNT_MAX),
   }
 }
 
-/** Leaves the launcher's session and lets go of everything that is its own, but for stdout and stderr. */
-export function becomeDaemon(launcher: number): void {
-  closeInherited(launcher)
-  leaveCallersSession()
-  raiseFileLimit()
-}
-
-function raiseFileLimit(): void {
-  const RLIMIT_NOFILE = 7
-  const limits = Buffer.alloc(16)
-  check(raw.prlimit(0, RLIMIT_NOFILE, null, limits), 'prlimit')
-  limits.copyWithin(0, 8, 16)
-  check(raw.prlimit(0, RLIMIT_NOFILE, limits, null), 'prlimit')
-}
+const COUNT_MAX = 1_000_000_000
 
 export interface LaunchOptions {
   readonly kind: 'run' | 'mount'
+  readonly policy?: LeasePolicy
   readonly passthrough: boolean
   readonly debug?: string | undefined
 }
@@ -86,6 +74,7 @@ export function createEngine(options: LaunchOptions): Engine {
     reportBug: (error) => logToKernel('a request was answered with EIO', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
+    ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(debugFd < 0 ? {} : { debug: log }),
   })
 }
@@ -127,7 +116,7 @@ function tryFind(find: () => string | null): string | null {
 /** Hands the plan to the launcher, lets go of the terminal, and serves until the mounts are gone. */
 export async function serve(engine: Engine, plan: Plan): Promise<never> {
   writeAll(1, plan.bytes)
-  detachFromCaller()
+  dropStandardStreams()
   try {
     await engine.serve()
   } catch (error) {

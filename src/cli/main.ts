@@ -64,6 +64,12 @@ resource busy" when they rename or remove it. Reading, writing in place, appendi
     .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
+    .option(
+      '--break-time <ms>',
+      'how long a normal lease may take to be given up (default 10000, at most 60000)',
+    )
+    .option('--max-leases <n>', 'leases that one user may have (default 100000)')
+    .option('--max-pins <n>', 'pins that one user may have (default 100000)')
     .action(mount)
 
   program

@@ -1,5 +1,13 @@
 /** `holdfast mount` and `holdfast umount`. */
-import { DATA_TYPE, type Engine, isAlive, removeDead, withRunLock } from '../daemon/main.js'
+import {
+  DATA_TYPE,
+  type Engine,
+  isAlive,
+  type LeasePolicy,
+  leaveLauncher,
+  removeDead,
+  withRunLock,
+} from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
@@ -8,18 +16,19 @@ import { readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import {
-  becomeDaemon,
   createEngine,
   findWaysPast,
   isDirectory,
   launcherPid,
   openTarget,
+  type PolicyOptions,
+  parsePolicy,
   serve,
 } from './launching.js'
 import { readReport } from './report.js'
 import { Plan } from './shell.js'
 
-export interface MountOptions {
+export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
@@ -31,11 +40,12 @@ export async function mount(
   options: MountOptions,
 ): Promise<void> {
   const launcher = launcherPid()
+  const policy = parsePolicy(options)
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
-  becomeDaemon(launcher)
-  const engine = withRunLock(() => start(target.fd, place, options))
+  leaveLauncher(launcher)
+  const engine = withRunLock(() => start(target.fd, place, { ...options, policy }))
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
   await serve(engine, plan)
@@ -69,7 +79,7 @@ function mountOf(fd: number): MountInfo | undefined {
   return readMounts().find((entry) => entry.id === id)
 }
 
-function start(targetFd: number, place: Place, options: MountOptions): Engine {
+function start(targetFd: number, place: Place, options: MountOptions & { policy: LeasePolicy }): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {
     const mounted = engine.addMount(targetFd, place.fd)

@@ -1,5 +1,13 @@
 /** `holdfast run`: puts a mount over each FILE, or joins the one that is there, and plans the rest. */
-import { DATA_TYPE, type Engine, liveEngines, removeDead, withRunLock } from '../daemon/main.js'
+import {
+  DATA_TYPE,
+  type Engine,
+  launcherFds,
+  leaveLauncher,
+  liveEngines,
+  removeDead,
+  withRunLock,
+} from '../daemon/main.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
@@ -8,16 +16,7 @@ import { mountIdOf, readMounts } from '../linux/mounts.js'
 import { readDescriptorPath, readStrings } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
-import {
-  becomeDaemon,
-  createEngine,
-  findWaysPast,
-  isRegularFile,
-  launcherFds,
-  launcherPid,
-  openTarget,
-  serve,
-} from './launching.js'
+import { createEngine, findWaysPast, isRegularFile, launcherPid, openTarget, serve } from './launching.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 
 export interface RunOptions {
@@ -44,7 +43,7 @@ export async function run(
   // Relative paths must be opened before we leave the caller's directory.
   removeDead()
   const targets = openTargets(files)
-  becomeDaemon(launcher)
+  leaveLauncher(launcher)
   const { engine, warnings } = withRunLock(() => prepare(targets, launcher, options))
   try {
     if (warnings.length > 0 && options.strict === true) {

@@ -13,7 +13,6 @@ import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
-import { cstr } from '../linux/libc.js'
 import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
@@ -335,17 +334,4 @@ export class Engine {
       }
     }
   }
-}
-
-/** Ends every tie to the caller: session, working directory, standard streams. */
-export function detachFromCaller(): void {
-  const devNull = open('/dev/null', c.O_RDWR)
-  for (const fd of [0, 1, 2]) check(raw.dup3(devNull, fd, 0), 'dup3')
-  close(devNull)
-}
-
-/** A session of our own, so that no signal of the caller's terminal or process group reaches us. */
-export function leaveCallersSession(): void {
-  raw.setsid()
-  check(raw.chdir(cstr('/')), 'chdir')
 }

@@ -133,7 +133,12 @@ export class Ioctls {
     const deferred = request.defer<IoctlReply>()
     deferred.onInterrupt = () => this.#service.interrupt(id)
     this.#service.wait(id, (errno, lease) => {
-      if (errno === 0) return deferred.answer(this.#granted(lease ?? (wanted.id as LeaseId)))
+      if (errno === 0) {
+        // A request of somebody else that failed meanwhile may have let the file go.
+        this.#service.keep(target.protectedFile)
+        deferred.answer(this.#granted(lease ?? (wanted.id as LeaseId)))
+        return
+      }
       this.#abandon(target, caller)
       deferred.fail(errno)
     })

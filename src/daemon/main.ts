@@ -1,6 +1,8 @@
 /** What the command line needs of the daemon: starting an engine, and finding those that run. */
 export { KernelTooOldError } from '../fuse/index.js'
-export { detachFromCaller, Engine, type EngineOptions, leaveCallersSession } from './engine.js'
+export { DEFAULT_POLICY, type LeasePolicy, MAX_BREAK_TIME_MS } from '../lease/index.js'
+export { dropStandardStreams, launcherFds, leaveLauncher } from './daemonize.js'
+export { Engine, type EngineOptions } from './engine.js'
 export { logToKernel } from './kernel-log.js'
 export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './preflight.js'
 export { type FuseAbility, probeFuse } from './probe.js'
