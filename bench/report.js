@@ -20,22 +20,23 @@ function digits(value) {
 const range = ({ median, min, max }) => `${digits(median)} (${digits(min)}..${digits(max)})`
 
 /**
- * Does Holdfast reach what this row has to reach?
+ * Does Holdfast reach what this row has to reach? null: nobody can say.
  * @param {Result} result
  */
 export function verdict({ goal, targets }) {
-  const own = targets.holdfast
-  if (goal === null || own === undefined) return { goal: '', isReached: null }
+  const { holdfast } = targets
+  if (goal === null || holdfast === undefined) return { goal: '', isReached: null }
+  // Where the same directory measured twice is as far apart as that, nothing can be said.
+  const noise = targets['same again']?.ratio?.max ?? 1
   if (goal === 'bindfs') {
-    const other = targets.bindfs
+    const other = targets.bindfs?.value.median
     if (other === undefined) return { goal: 'as bindfs', isReached: null }
-    return { goal: 'as bindfs', isReached: own.value.median <= other.value.median }
+    const own = holdfast.value.median
+    return { goal: 'as bindfs', isReached: own <= other ? true : own <= other * noise ? null : false }
   }
-  const reached = own.ratio === null ? own.value.median : own.ratio.median
-  if (reached <= goal) return { goal: `${goal}`, isReached: true }
-  // Where the same directory measured twice misses the goal too, nothing can be said.
-  const noise = targets['same again']?.ratio?.max ?? 0
-  return { goal: `${goal}`, isReached: own.ratio !== null && noise > goal ? null : false }
+  if (holdfast.ratio === null) return { goal: `${goal}`, isReached: holdfast.value.median <= goal }
+  const own = holdfast.ratio.median
+  return { goal: `${goal}`, isReached: own <= goal ? true : noise > goal ? null : false }
 }
 
 /** @param {string[][]} rows The first column to the left, the others to the right. */

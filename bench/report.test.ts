@@ -28,6 +28,7 @@ test('verdict: nothing is said where the backing directory misses the goal again
 test('verdict: a goal of being no slower than bindfs', () => {
   expect(verdict(result('bindfs', 2)).isReached).toBe(true)
   expect(verdict(result('bindfs', 2.1)).isReached).toBe(false)
+  expect(verdict(result('bindfs', 2.1, { noise: 1.1 })).isReached).toBe(null)
 })
 
 test('the table has a column per target, aligned, and a dash for what was not measured', () => {
