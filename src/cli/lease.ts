@@ -1,27 +1,69 @@
-/** `holdfast lease --fd N`: takes a lease on an inherited descriptor and gives it to the calling shell. */
+/** `holdfast lease`: on an inherited descriptor for the calling shell, or on a FILE for a COMMAND. */
 import * as abi from '../control/formats/abi.js'
+import { launcherFds } from '../daemon/main.js'
 import { Errno } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
-import { check, LinuxError } from '../linux/error.js'
+import { check, LinuxError, showPath } from '../linux/error.js'
+import { writeAll } from '../linux/files.js'
+import { readStrings } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { CommandError } from './errors.js'
+import { launcherPid } from './launching.js'
 import { print, printJson } from './output.js'
+import { runPlan } from './run-plan.js'
+import { controlOf, openTargets } from './targets.js'
 
 export interface LeaseOptions {
-  readonly fd: string
+  readonly fd?: string | undefined
   readonly exclusive?: boolean | undefined
   readonly write?: boolean | undefined
   readonly json?: boolean | undefined
 }
 
-export function lease(options: LeaseOptions): void {
-  if (!/^\d{1,9}$/.test(options.fd)) throw new CommandError(`--fd ${options.fd}: not a descriptor number`, 2)
-  const fd = Number(options.fd)
+const USAGE = "lease: which file? Write 'holdfast lease --fd N' or 'holdfast lease FILE -- COMMAND'"
+
+export function lease(file: string | undefined, command: readonly string[], options: LeaseOptions): void {
+  if (file !== undefined && options.fd === undefined && command.length > 0) leaseFor(file, command, options)
+  else if (file === undefined && options.fd !== undefined) leaseDescriptor(options.fd, options)
+  else throw new CommandError(USAGE, 2)
+}
+
+/** COMMAND gets the leased descriptor and is the owner; the lease ends with the last copy of it (L7). */
+function leaseFor(file: string, command: readonly string[], options: LeaseOptions): void {
+  const launcher = launcherPid()
+  const held = openTargets([file]).map(({ path }) => {
+    const control = controlOf(path)
+    if (control !== null) return { path, control: Buffer.from(control) }
+    throw new CommandError(
+      `${showPath(path)}: not under a Holdfast mount; 'holdfast mount' its directory first, or use 'holdfast run'`,
+    )
+  })
+  const plan = runPlan({
+    files: held,
+    request: (fd) => `lease ${fd} ${modeOf(options)} ${levelOf(options)}`,
+    environment: readStrings(launcher, 'environ'),
+    usedFds: launcherFds(launcher),
+    isCommandAmbiguous: command[0]?.includes('=') ?? false,
+  })
+  writeAll(1, plan.bytes)
+}
+
+function modeOf(options: LeaseOptions): 'read' | 'write' {
+  return options.write === true ? 'write' : 'read'
+}
+
+function levelOf(options: LeaseOptions): 'normal' | 'exclusive' {
+  return options.exclusive === true ? 'exclusive' : 'normal'
+}
+
+function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
+  if (!/^\d{1,9}$/.test(descriptor)) throw new CommandError(`--fd ${descriptor}: not a descriptor number`, 2)
+  const fd = Number(descriptor)
   const request = abi.encodeLeaseRequest({
     id: 0,
     range: WHOLE_FILE,
-    mode: options.write === true ? 'write' : 'read',
-    level: options.exclusive === true ? 'exclusive' : 'normal',
+    mode: modeOf(options),
+    level: levelOf(options),
     whenBusy: 'fail',
     breakTimeMs: 0,
   })

@@ -80,12 +80,14 @@ resource busy" when they rename or remove it. Reading, writing in place, appendi
 
   program
     .command('lease')
-    .description('take a lease on a descriptor of the calling shell, and make the shell its owner')
-    .requiredOption('--fd <n>', "descriptor, as from 'exec 3<FILE'")
+    .usage('[options] (--fd N | FILE -- COMMAND [ARG...])')
+    .description('take a lease on a descriptor for the calling shell, or on FILE while COMMAND has it open')
+    .argument('[file]', 'a file under a Holdfast mount; COMMAND gets it on descriptor 9')
+    .option('--fd <n>', "descriptor of the shell, as from 'exec 3<FILE'; the shell becomes the owner")
     .option('--exclusive', 'a lease that cannot be broken: changes fail instead of waiting')
     .option('--write', 'nobody else may change the layout, the holder may')
     .option('--json', 'print the lease as JSON')
-    .action(lease)
+    .action((file, options) => lease(file, commandWords, options))
 
   program
     .command('leases')
@@ -156,12 +158,12 @@ function oneLine(text: string): string {
 
 async function main(): Promise<void> {
   let words = readArguments()
-  if (words[0] === 'run') {
+  if (words[0] === 'run' || words[0] === 'lease') {
     const dashes = words.indexOf('--')
     commandWords = dashes < 0 ? [] : words.slice(dashes + 1)
     if (dashes >= 0) words = words.slice(0, dashes)
     const asksForHelp = words.includes('--help') || words.includes('-h')
-    if (commandWords.length === 0 && !asksForHelp) {
+    if (words[0] === 'run' && commandWords.length === 0 && !asksForHelp) {
       throw new CommandError("run: which command? Write 'holdfast run FILE -- COMMAND'", 2)
     }
   }

@@ -11,7 +11,7 @@ import {
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
-import { type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { type MountInfo, unmount } from '../linux/mounts.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
@@ -27,6 +27,7 @@ import {
 } from './launching.js'
 import { readReport } from './report.js'
 import { Plan } from './shell.js'
+import { mountOf } from './targets.js'
 
 export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
@@ -72,11 +73,6 @@ function openDirectory(argument: string): Place {
     )
   }
   return { fd, path }
-}
-
-function mountOf(fd: number): MountInfo | undefined {
-  const id = mountIdOf(fd)
-  return readMounts().find((entry) => entry.id === id)
 }
 
 function start(targetFd: number, place: Place, options: MountOptions & { policy: LeasePolicy }): Engine {

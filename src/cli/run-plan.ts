@@ -11,6 +11,8 @@ export interface HeldFile {
 
 export interface RunPlanOptions {
   readonly files: readonly HeldFile[]
+  /** The command for the control file `ctl` that takes the lease on a descriptor. */
+  readonly request: (fd: number) => string
   /** Environment of the launcher as it was started: `NAME=value` each. */
   readonly environment: readonly Buffer[]
   /** Descriptors that the launcher has open. */
@@ -38,10 +40,10 @@ export function runPlan(options: RunPlanOptions): Plan {
       // Looked at first, since the complaint of a redirection that fails cannot be silenced: exec would keep
       // the silence for COMMAND.
       plan.line('[ -r ', file.path, ` ] && command exec ${fd}<`, file.path, ' || hf_ok=')
-      hold(plan, fd, file)
+      take(plan, options.request(fd), file)
     } else {
       plan.line('[ -z "$hf_ok" ] || { :')
-      hold(plan, 9, file)
+      take(plan, options.request(9), file)
       plan.line('} 2>/dev/null 9<', file.path, ' || hf_ok=')
     }
   }
@@ -63,11 +65,11 @@ export function runPlan(options: RunPlanOptions): Plan {
 }
 
 /** Asks through the control directory, so that the very process that becomes COMMAND takes the lease. */
-function hold(plan: Plan, fd: number, file: HeldFile): void {
+function take(plan: Plan, request: string, file: HeldFile): void {
   const ctl = Buffer.concat([file.control, Buffer.from('/ctl')])
   plan.line('hf_why=')
   plan.line(
-    `[ -z "$hf_ok" ] || { echo 'hold ${fd}' >&0 || { hf_ok=; read -r hf_why; }; } 2>/dev/null 0<>`,
+    `[ -z "$hf_ok" ] || { echo '${request}' >&0 || { hf_ok=; read -r hf_why; }; } 2>/dev/null 0<>`,
     ctl,
     ' || hf_ok=',
   )

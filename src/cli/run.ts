@@ -1,35 +1,17 @@
 /** `holdfast run`: puts a mount over each FILE, or joins the one that is there, and plans the rest. */
-import {
-  DATA_TYPE,
-  type Engine,
-  launcherFds,
-  leaveLauncher,
-  liveEngines,
-  removeDead,
-  withRunLock,
-} from '../daemon/main.js'
-import { Errno } from '../lib/errno.js'
+import { type Engine, launcherFds, leaveLauncher, removeDead, withRunLock } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
-import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
-import { mountIdOf, readMounts } from '../linux/mounts.js'
-import { readDescriptorPath, readStrings } from '../linux/processes.js'
-import { pathBytes } from './arguments.js'
+import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
-import { createEngine, findWaysPast, isRegularFile, launcherPid, openTarget, serve } from './launching.js'
+import { createEngine, findWaysPast, launcherPid, serve } from './launching.js'
 import { type HeldFile, runPlan } from './run-plan.js'
+import { controlOf, openTargets, type Target } from './targets.js'
 
 export interface RunOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
-}
-
-interface Target {
-  readonly fd: number
-  readonly path: Buffer
-  /** Control directory of the engine that has it under a mount already. */
-  readonly control: string | null
 }
 
 export async function run(
@@ -64,26 +46,13 @@ holdfast: refused because of --strict`)
   })
   const plan = runPlan({
     files: held,
+    request: (fd) => `hold ${fd}`,
     environment,
     usedFds,
     isCommandAmbiguous: command[0]?.includes('=') ?? false,
   })
   if (engine !== null) return serve(engine, plan)
   writeAll(1, plan.bytes)
-}
-
-/** All or nothing: a FILE that cannot be opened fails the whole before anything is mounted. */
-function openTargets(files: readonly string[]): Target[] {
-  const targets: Target[] = []
-  for (const file of files) {
-    const fd = openTarget(pathBytes(file))
-    const path = readDescriptorPath('self', fd) ?? pathBytes(file)
-    if (!isRegularFile(fd)) {
-      throw new CommandError(`${showPath(path)}: not a regular file; for a directory use 'holdfast mount'`)
-    }
-    targets.push({ fd, path, control: null })
-  }
-  return targets
 }
 
 /** Under the run lock: nobody else mounts or goes away between the look and the mount. */
@@ -115,27 +84,6 @@ function prepare(
   } catch (error) {
     engine?.abandon()
     throw error
-  }
-}
-
-/** The control directory behind the Holdfast mount that shows this path; null if there is none. */
-function controlOf(path: Buffer): string | null {
-  let fd: number
-  try {
-    fd = open(path, c.O_PATH | c.O_NOFOLLOW)
-  } catch (error) {
-    if (error instanceof LinuxError && error.errno === Errno.ENOENT) return null
-    throw error
-  }
-  try {
-    const id = mountIdOf(fd)
-    const mounts = readMounts()
-    const mount = mounts.find((entry) => entry.id === id)
-    if (mount?.type !== DATA_TYPE) return null
-    const control = mount.source.toString()
-    return liveEngines(mounts).includes(control) ? control : null
-  } finally {
-    close(fd)
   }
 }
 

@@ -7,7 +7,7 @@ import { statFd } from '../linux/files.js'
 import { readDescriptor } from '../linux/processes.js'
 import type { OpenFile } from '../passthrough/gate.js'
 import type { DataMount } from './data-mount.js'
-import type { Ioctls } from './ioctls.js'
+import type { Ioctls, IoctlTarget } from './ioctls.js'
 import type { LeaseService } from './lease-service.js'
 import type { Caller } from './processes.js'
 
@@ -29,6 +29,7 @@ const DONE: CommandResult = { errno: 0, text: 'ok' }
 
 export function runCommand(line: string, request: RequestInfo, scope: CommandScope): CommandResult {
   const [word, ...args] = line.trim().split(/\s+/)
+  if (word === 'lease') return takeLease(args, request, scope)
   const numbers = args.map((arg) => (/^\d{1,15}$/.test(arg) ? Number(arg) : Number.NaN))
   const [first] = numbers
   if (first === undefined || numbers.some(Number.isNaN)) {
@@ -62,12 +63,35 @@ const HOLD_FAILURES: Readonly<Record<number, string>> = {
  * ioctl: the shell that `holdfast run` becomes COMMAND from.
  */
 function hold(fd: number, request: RequestInfo, scope: CommandScope): CommandResult {
+  return onDescriptor(fd, request, scope, (target) => scope.ioctls.hold(request, target))
+}
+
+/** `lease FD MODE LEVEL`: what SETLEASE does on the whole file behind the caller's own descriptor FD. */
+function takeLease(args: readonly string[], request: RequestInfo, scope: CommandScope): CommandResult {
+  const [fd = '', mode, level, ...more] = args
+  const isMode = mode === 'read' || mode === 'write'
+  const isLevel = level === 'normal' || level === 'exclusive'
+  if (!/^\d{1,9}$/.test(fd) || !isMode || !isLevel || more.length > 0) {
+    return failed(Errno.EINVAL, "'lease' takes a descriptor, read or write, and normal or exclusive")
+  }
+  return onDescriptor(Number(fd), request, scope, (target) =>
+    scope.ioctls.lease(request, target, mode, level),
+  )
+}
+
+function onDescriptor(
+  fd: number,
+  request: RequestInfo,
+  scope: CommandScope,
+  take: (target: IoctlTarget) => Errno | 0,
+): CommandResult {
   const caller = scope.service.processes.identify(request.pid)
   if (caller === null) return failed(Errno.EPERM, 'the calling process cannot be seen')
   const found = findOpenFile(caller, fd, scope.mounts)
-  if (found === null)
+  if (found === null) {
     return failed(Errno.EBADF, `descriptor ${fd} is not a file of this mount that you opened`)
-  const errno = scope.ioctls.hold(request, found.mount.gate.target(found.file))
+  }
+  const errno = take(found.mount.gate.target(found.file))
   if (errno !== 0) return failed(errno, HOLD_FAILURES[errno] ?? 'the lease was not granted')
   scope.arrived(caller.key)
   return DONE

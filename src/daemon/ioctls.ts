@@ -30,7 +30,7 @@ export interface MountIdentity {
 }
 
 /** What `hold` asks for. */
-const HOLD: abi.LeaseRequest = {
+const WHOLE: abi.LeaseRequest = {
   id: 0,
   range: WHOLE_FILE,
   rangeGiven: false,
@@ -221,30 +221,46 @@ export class Ioctls {
     return plain(this.#service.step({ kind: 'release', ofd: target.ofd, lease }))
   }
 
-  /**
-   * An exclusive lease on the whole file and a pin of all of it for the calling process, or neither.
-   * @returns 0 or why not.
-   */
+  /** A lease on the whole file, or why not. */
+  lease(
+    request: RequestInfo,
+    target: IoctlTarget,
+    mode: abi.LeaseRequest['mode'],
+    level: abi.LeaseRequest['level'],
+  ): Errno | 0 {
+    const taken = this.#takeWhole(request, target, { ...WHOLE, mode, level })
+    return typeof taken === 'number' ? taken : 0
+  }
+
+  /** An exclusive lease on the whole file and a pin of all of it for the calling process, or neither. */
   hold(request: RequestInfo, target: IoctlTarget): Errno | 0 {
+    const taken = this.#takeWhole(request, target, WHOLE)
+    if (typeof taken === 'number') return taken
+    const pinned = this.#service.step({
+      kind: 'pin',
+      lease: taken.lease,
+      range: WHOLE.range,
+      process: taken.caller.key,
+      user: request.uid as Uid,
+      holder: { kind: 'process', process: taken.caller.key },
+    })
+    const errno = failedWith(pinned)
+    if (errno !== null) this.#service.step({ kind: 'release', ofd: target.ofd, lease: taken.lease })
+    return errno ?? 0
+  }
+
+  #takeWhole(
+    request: RequestInfo,
+    target: IoctlTarget,
+    wanted: abi.LeaseRequest,
+  ): Errno | { readonly lease: LeaseId; readonly caller: Caller } {
     this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     if (caller === null) return Errno.EPERM
-    const { answer } = this.#acquire(request, target, HOLD, caller)
-    if (answer.status !== 'done' || answer.lease === undefined) {
-      this.#abandon(target, caller)
-      return answer.status === 'failed' ? answer.errno : Errno.EAGAIN
-    }
-    const pinned = this.#service.step({
-      kind: 'pin',
-      lease: answer.lease,
-      range: HOLD.range,
-      process: caller.key,
-      user: request.uid as Uid,
-      holder: { kind: 'process', process: caller.key },
-    })
-    const errno = failedWith(pinned)
-    if (errno !== null) this.#service.step({ kind: 'release', ofd: target.ofd, lease: answer.lease })
-    return errno ?? 0
+    const { answer } = this.#acquire(request, target, wanted, caller)
+    if (answer.status === 'done' && answer.lease !== undefined) return { lease: answer.lease, caller }
+    this.#abandon(target, caller)
+    return answer.status === 'failed' ? answer.errno : Errno.EAGAIN
   }
 
   #getLease(target: IoctlTarget, after: number): Answer<IoctlReply> {
