@@ -39,7 +39,6 @@ describe('what cannot be done: exit code 1', () => {
     ['run: FILE is a directory', ['run', 'tree', '--', 'echo', 'ran'], ['tree', /holdfast mount/]],
     ['run: FILE is a FIFO', ['run', 'fifo', '--', 'echo', 'ran'], ['fifo', /regular/]],
     ['run: FILE is a device', ['run', '/dev/null', '--', 'echo', 'ran'], ['/dev/null', /regular/]],
-    ['run: FILE in /proc', ['run', '/proc/version', '--', 'echo', 'ran'], ['/proc/version']],
     ['run: a path through a file', ['run', 'data/x', '--', 'echo', 'ran'], ['data/x', /not a directory/i]],
     ['run: an empty name', ['run', '', '--', 'echo', 'ran'], []],
     ['mount: DIR missing', ['mount', 'missing'], ['missing', /no such file/i]],
@@ -54,11 +53,6 @@ describe('what cannot be done: exit code 1', () => {
       'lease --fd: the descriptor is not open',
       ['lease', '--fd', '77', '--exclusive'],
       ['77', /bad file|not open/i],
-    ],
-    [
-      'lease FILE: under no Holdfast mount',
-      ['lease', '--exclusive', 'data', '--', 'true'],
-      ['data', /holdfast (run|mount)/],
     ],
   ])('%s', async (_name, words, parts) => {
     expectOneLine(await box.holdfast(...words), 1, ...parts)
@@ -136,7 +130,8 @@ describe('without what Holdfast needs: exit code 1', () => {
   })
 
   test('mount: /dev/fuse without a driver behind it', async () => {
-    const result = await prepared(`${emptyDev}\nmknod -m 666 /dev/fuse c 10 200`, 'mount', 'tree')
+    // 10:250 belongs to nobody; opening it fails as it does where the module is not loaded.
+    const result = await prepared(`${emptyDev}\nmknod -m 666 /dev/fuse c 10 250`, 'mount', 'tree')
     expectOneLine(result, 1, /\/dev\/fuse/)
   })
 
@@ -163,7 +158,7 @@ describe('without what Holdfast needs: exit code 1', () => {
   })
 
   test('run: /run cannot be written to', async () => {
-    const result = await prepared('mount -o remount,ro /run', 'run', 'data', '--', 'echo', 'ran')
+    const result = await prepared('mount -o remount,bind,ro /run', 'run', 'data', '--', 'echo', 'ran')
     expectOneLine(result, 1, /\/run/)
   })
 

@@ -126,7 +126,7 @@ describe('the other requests', () => {
 
   test.each([[-1], [65], [9], [19], [0x7fffffff]])('L5: SETOWN with signal %i is refused', async (signo) => {
     const { id } = await agent.setLease(fd)
-    expect(await agent.setOwner(fd, { lease: id, op: 1, signo })).toMatch(/^(EINVAL|EPERM)$/)
+    expect(await agent.setOwner(fd, { lease: id, op: 1, signo })).toMatch(/^(EINVAL|EPERM|EOPNOTSUPP)$/)
   })
 
   test('L5: SETOWN takes nobody but the caller and its parent', async () => {
@@ -164,13 +164,12 @@ describe('the other requests', () => {
     }
   })
 
-  test('INFO tells version 1 or later, an id of the mount, and a control directory that is there', async () => {
+  test('INFO tells version 1 or later, the number of the mount, and its control directory', async () => {
     const outcome = await agent.ioctl(fd, INFO, Buffer.alloc(128))
     if (!('value' in outcome)) throw new Error(outcome.errno)
     expect(outcome.value.readUInt32LE(0)).toBeGreaterThanOrEqual(1)
-    expect(outcome.value.readBigUInt64LE(8)).toBeGreaterThan(0n)
     const control = await agent.controlDirectory(fd)
-    expect(control).toMatch(/^\/run\/holdfast\/\d+\/?$/)
+    expect(control).toBe(`/run/holdfast/${outcome.value.readBigUInt64LE(8)}`)
     expect((await box.must('ls "$1"', { args: [control] })).split('\n')).toEqual(
       expect.arrayContaining(['version', 'leases', 'pins', 'pinctx', 'events']),
     )

@@ -5,7 +5,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { eventuallyTrue } from './support/eventually.js'
 import { parseInspection } from './support/inspection.js'
 import { HOLDFAST, program } from './support/programs.js'
@@ -25,6 +25,11 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await box.dispose()
+})
+
+afterEach(async () => {
+  await box.endCommands()
+  await box.allGone()
 })
 
 /** Runs a bash script in which {RUN} stands for nothing, then for `holdfast run FILE --`, and compares. */
@@ -287,13 +292,13 @@ describe('run: at a terminal', () => {
 
   test('run: Ctrl-C while COMMAND catches it reaches COMMAND only; nothing of Holdfast ends', async () => {
     const shell = box.start(interactive, { stdin: 'pipe', env: environment })
-    const command = `trap "echo cau""ght" INT; echo star""ted; while :; do sleep 0.1; done`
+    const command = `trap "echo cau""ght; trap - INT" INT; echo star""ted; while :; do sleep 0.1; done`
     shell.type(`${HOLDFAST} run ${file} -- bash -c '${command}'\n`)
     await shell.says('started', 15_000)
     shell.type('\x03')
     await shell.says('caught')
     expect((await box.bash('truncate -s 0 "$1"', { args: [file] })).stderr).toContain('Text file busy')
-    shell.type('\x1c')
+    shell.type('\x03')
     await box.allGone()
     shell.type('exit\n')
     await shell.ended

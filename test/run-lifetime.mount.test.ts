@@ -69,14 +69,12 @@ describe('run: who is killed', () => {
   )
 
   test(
-    'run: kill -9 of the supervisor: COMMAND keeps its protection, nothing stays behind after it',
+    'run: kill -9 of every helper besides the engine: COMMAND keeps its protection, nothing stays behind',
     inSandbox(async (box) => {
       const file = await box.file('data')
       const running = await box.run([file])
-      const { supervisor } = box.engineAndSupervisor()
-      // Without a supervisor there is no helper besides the engine, and nothing to show.
-      if (supervisor !== undefined) kill(supervisor.pid)
-      await expectProtected(box, file)
+      for (const helper of (await box.helpers()).others) kill(helper.pid)
+      for (let round = 0; round < 5; round++) await expectProtected(box, file)
       expect(await box.must('head -c 3 "$1"', { args: [file] })).toBe('AAA')
       kill(running.pid)
       await box.allGone()
@@ -85,11 +83,24 @@ describe('run: who is killed', () => {
   )
 
   test(
+    'run: kill -9 of every helper, then of the engine: the next holdfast command cleans up',
+    inSandbox(async (box) => {
+      const file = await box.file('data')
+      const running = await box.run([file])
+      const { others, engines } = await box.helpers()
+      for (const line of [...others, ...engines]) kill(line.pid)
+      await box.holdfast('status')
+      await expectFree(box, file)
+      await running.kill()
+    }),
+  )
+
+  test(
     'run: kill -9 of the engine: the mount is removed and FILE is usable at once, with no dead mount between',
     inSandbox(async (box) => {
       const file = await box.file('data')
       const running = await box.run([file])
-      kill(box.engineAndSupervisor().engine.pid)
+      for (const engine of (await box.helpers()).engines) kill(engine.pid)
       await eventuallyTrue(
         'FILE can be read through its path',
         async (saw) => {
@@ -111,7 +122,7 @@ describe('run: who is killed', () => {
     inSandbox(async (box) => {
       const file = await box.file('data')
       const first = await box.run([file])
-      kill(box.engineAndSupervisor().engine.pid)
+      for (const engine of (await box.helpers()).engines) kill(engine.pid)
       await box.allGone()
       const second = await box.run([file])
       await expectProtected(box, file)
@@ -528,14 +539,15 @@ describe('run: the name of FILE changes meanwhile', () => {
   }
 
   test(
-    'L10: rm and ln of FILE in another mount namespace: `bypassed`, and the mount is attached again',
+    'L10: the mount pulled away in another mount namespace while FILE stays the same inode: `bypassed`, attached again',
     inSandbox(async (box) => {
       const inOther = await elsewhere(box)
       const file = await box.file('data')
-      await box.must('ln data keep')
       const running = await box.run([file])
       const events = await readEvents(box, file)
-      await inOther('rm data && ln keep data')
+      // The mount goes along with the name that is moved; FILE is the same inode again before that name,
+      // and the mount with it, is removed.
+      await inOther('mv data away && ln away data && rm away')
       await events.next((event) => event.event === 'bypassed')
       await eventuallyTrue('FILE is mounted again', () => box.isMounted(file), SOON_MS)
       await expectProtected(box, file)

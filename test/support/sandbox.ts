@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Agent } from './agent.js'
 import { eventually, eventuallyTrue } from './eventually.js'
+import { statusMounts } from './listing.js'
 import { HOLDFAST } from './programs.js'
 
 const COMMAND_TIMEOUT_MS = 30_000
@@ -371,20 +372,36 @@ export class Sandbox {
   }
 
   /**
-   * The processes that serve mounts: those that the test did not start, directly or through a command that it
-   * did start. (Commands live in sessions of their own; a daemon has left them.)
+   * The processes that serve mounts: those that neither are nor descend from a command that the test started,
+   * and do not belong to its session. A daemon has left both.
    */
   daemons(): ProcessLine[] {
-    const sessions = new Set([...this.#running].map((running) => running.pid))
-    return this.processes().filter((line) => !sessions.has(sessionOf(line.pid)))
+    const started = new Set([...this.#running].map((running) => running.pid))
+    const processes = this.processes()
+    const parents = new Map(processes.map((line) => [line.pid, line.parent]))
+    const isStarted = (pid: number): boolean => {
+      for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at)) {
+        if (started.has(at) || started.has(sessionOf(at))) return true
+      }
+      return false
+    }
+    return processes.filter((line) => !isStarted(line.pid))
   }
 
-  /** The daemons, told apart by what the issue says of them: the supervisor is the engine's parent. */
-  engineAndSupervisor(): { engine: ProcessLine; supervisor: ProcessLine | undefined } {
+  /** The engines, as `status` tells them, and whatever else of Holdfast runs beside them. */
+  async helpers(): Promise<{ engines: ProcessLine[]; others: ProcessLine[] }> {
+    const rows = await statusMounts(this)
+    const pids = rows.map((row) => (row.engine as { pid: number }).pid)
     const daemons = this.daemons()
-    const engine = daemons.find((line) => daemons.some((other) => other.pid === line.parent)) ?? daemons[0]
-    if (engine === undefined) throw new Error(`no daemon among ${JSON.stringify(this.processes())}`)
-    return { engine, supervisor: daemons.find((line) => line.pid === engine.parent) }
+    const engines = daemons.filter((line) => pids.includes(line.pid))
+    if (engines.length === 0)
+      throw new Error(`no engine of ${pids} among ${JSON.stringify(this.processes())}`)
+    return { engines, others: daemons.filter((line) => !pids.includes(line.pid)) }
+  }
+
+  /** Ends every command that still runs, so that a test that failed does not spoil the next. */
+  async endCommands(): Promise<void> {
+    await Promise.all([...this.#running].map((running) => running.kill()))
   }
 
   /** Waits until no Holdfast mount and no daemon is left; how long it took. */
