@@ -242,6 +242,8 @@ export class Engine {
       check(raw.lseek(fd, 0, c.SEEK_SET), 'lseek')
       this.#mountsChanged(readMounts())
     })
+    // What was unmounted before we began to look changes nothing any more that would wake us.
+    this.#mountsChanged(readMounts())
   }
 
   #mountsChanged(mounts: readonly MountInfo[]): void {
