@@ -50,7 +50,7 @@ export function runPlan(options: RunPlanOptions): Plan {
   plan.line('if [ -n "$hf_ok" ]; then')
   // The environment is taken from where the kernel keeps it: a shell drops names that are no identifiers
   // and adds variables of its own.
-  const words = options.environment.flatMap((assignment) => [' ', assignment])
+  const words = assignments(options.environment).flatMap((assignment) => [' ', assignment])
   plan.line(
     'while [ "$1" != -- ]; do shift; done; shift; ',
     'exec /usr/bin/env -i --',
@@ -62,6 +62,20 @@ export function runPlan(options: RunPlanOptions): Plan {
   // The mount went away before it could be used: close what was opened and ask for a new plan.
   for (const fd of kept) plan.line(`exec ${fd}<&-`)
   return plan
+}
+
+/**
+ * What env(1) can set. It takes a string without a name for an error and one without `=` for the command. Of a
+ * name that is there twice it would keep the last, where getenv(3) finds the first.
+ */
+function assignments(environment: readonly Buffer[]): Buffer[] {
+  const seen = new Set<string>()
+  return environment.filter((string) => {
+    const name = string.toString('latin1').split('=', 1)[0] ?? ''
+    if (name === '' || name.length === string.length || seen.has(name)) return false
+    seen.add(name)
+    return true
+  })
 }
 
 /** Asks through the control directory, so that the very process that becomes COMMAND takes the lease. */
