@@ -63,7 +63,10 @@ export class FuseDevice {
       set('group_id', '0')
       if (options.allowOther) flag('allow_other')
       if (options.defaultPermissions) flag('default_permissions')
-      check(raw.fsconfig(context, FSCONFIG_CMD_CREATE, null, null, 0), 'fsconfig')
+      const created = raw.fsconfig(context, FSCONFIG_CMD_CREATE, null, null, 0)
+      // It is our own descriptor that the kernel does not take: what was opened is some other device.
+      if (created === -Errno.EINVAL) throw new LinuxError(Errno.ENODEV, 'open', '/dev/fuse')
+      check(created, 'fsconfig')
       return check(raw.fsmount(context, FSMOUNT_CLOEXEC, options.attributes), 'fsmount')
     } finally {
       close(context)
