@@ -15,6 +15,10 @@ import { formatTable } from './report.js'
 import { FULL, QUICK, ROWS } from './rows.js'
 import { hasProgram, makeWorld } from './world.js'
 
+/** The rules are measured without a mount. */
+const RULES = 'rules'
+const NAMES = [...ROWS.flatMap((row) => row.names), RULES]
+
 const HELP = `npm run bench -- [options]
 
 Measures a directory on a fresh ext4 image directly, through bindfs if it is installed, and through Holdfast.
@@ -28,21 +32,35 @@ the rounds. "same again" is the backing directory a second time: what lies withi
   --json               the figures as JSON
   --help               this text
 
-Names: ${ROWS.flatMap((row) => row.names).join(', ')}, rules
+Names: ${NAMES.map((name) => `"${name}"`).join(' ')}
 `
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true, default: [] },
-    'with-plain': { type: 'boolean', default: false },
-    pinned: { type: 'boolean', default: false },
-    free: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    inside: { type: 'string' },
-  },
+const OPTIONS = /** @type {const} */ ({
+  quick: { type: 'boolean', default: false },
+  only: { type: 'string', multiple: true, default: [] },
+  'with-plain': { type: 'boolean', default: false },
+  pinned: { type: 'boolean', default: false },
+  free: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+  inside: { type: 'string' },
 })
+
+const options = readOptions()
+
+/** @param {unknown} error */
+function messageOf(error) {
+  return error instanceof Error ? error.message.trim() : String(error)
+}
+
+function readOptions() {
+  try {
+    return parseArgs({ options: OPTIONS }).values
+  } catch (error) {
+    console.error(`bench: ${messageOf(error)} (--help lists the options)`)
+    process.exit(2)
+  }
+}
 
 /** @param {string} name */
 function isWanted(name) {
@@ -51,9 +69,6 @@ function isWanted(name) {
 
 /** @param {string} text Progress: goes where the table does not go. */
 const progress = (text) => process.stderr.write(`${text}\n`)
-
-/** @param {unknown} error */
-const messageOf = (error) => (error instanceof Error ? error.message.trim() : String(error))
 
 /** Runs in the namespaces. Prints its results as JSON. @param {string} root */
 async function inside(root) {
@@ -121,8 +136,8 @@ function runInside(root, isPinned) {
 
 /** The pure rules, in this process: they need no mount. @returns {Promise<{ stepsPerSecond: number, bytesFor100kLeases: number } | null>} */
 async function benchRules() {
-  if (!isWanted('rules')) return null
-  progress('rules')
+  if (!isWanted(RULES)) return null
+  progress(RULES)
   const { benchLeaseRules } = await import('./lease-rules.js')
   return benchLeaseRules()
 }
@@ -137,6 +152,7 @@ async function outside() {
       `not installed: ${lacking.join(' ')}; "node scripts/test-tools.js" installs what it needs`,
     )
   }
+  if (!NAMES.some(isWanted)) throw new Error('no row has such a name; --help lists them')
   const isAll = options.pinned === options.free
   const modes = [
     { title: 'everything on one processor', isPinned: true, isWanted: isAll || options.pinned },
