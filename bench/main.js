@@ -35,17 +35,6 @@ the rounds. "same again" is the backing directory a second time: what lies withi
 Names: ${NAMES.map((name) => `"${name}"`).join(' ')}
 `
 
-const OPTIONS = /** @type {const} */ ({
-  quick: { type: 'boolean', default: false },
-  only: { type: 'string', multiple: true, default: [] },
-  'with-plain': { type: 'boolean', default: false },
-  pinned: { type: 'boolean', default: false },
-  free: { type: 'boolean', default: false },
-  json: { type: 'boolean', default: false },
-  help: { type: 'boolean', default: false },
-  inside: { type: 'string' },
-})
-
 const options = readOptions()
 
 /** @param {unknown} error */
@@ -55,7 +44,18 @@ function messageOf(error) {
 
 function readOptions() {
   try {
-    return parseArgs({ options: OPTIONS }).values
+    return parseArgs({
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true, default: [] },
+        'with-plain': { type: 'boolean', default: false },
+        pinned: { type: 'boolean', default: false },
+        free: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+        inside: { type: 'string' },
+      },
+    }).values
   } catch (error) {
     console.error(`bench: ${messageOf(error)} (--help lists the options)`)
     process.exit(2)
