@@ -3,7 +3,7 @@ import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { eventuallyTrue } from './support/eventually.js'
 import { listing, statusMounts } from './support/listing.js'
-import { HOLDFAST } from './support/programs.js'
+import { HOLDFAST, program } from './support/programs.js'
 import { inSandbox, SOON_MS } from './support/sandbox.js'
 
 describe('mount and umount', () => {
@@ -240,7 +240,42 @@ describe('lease', () => {
     },
   )
 
-  test.todo('lease FILE -- COMMAND: of the interface, but not of the first issue, which asks for --fd only')
+  test(
+    'lease FILE -- COMMAND: COMMAND holds the lease, with its own exit code',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.mount(path.join(box.work, 'tree'))
+      const words = [
+        HOLDFAST,
+        'lease',
+        '--exclusive',
+        'tree/a',
+        '--',
+        'bash',
+        '-c',
+        'truncate -s 0 tree/a 2>&1; exit 7',
+      ]
+      const result = await box.exec(words)
+      expect(result).toMatchObject({ code: 7 })
+      expect(result.stdout).toContain('Text file busy')
+      const own = await box.exec([
+        HOLDFAST,
+        'lease',
+        '--exclusive',
+        'tree/a',
+        '--',
+        program('opentrunc'),
+        'tree/a',
+        'rdwr',
+      ])
+      expect(own.stderr).toContain('Resource deadlock avoided')
+      await eventuallyTrue(
+        'the lease is gone',
+        async () => (await listing(box, 'leases')).length === 0,
+        SOON_MS,
+      )
+    }),
+  )
 })
 
 describe('listings', () => {

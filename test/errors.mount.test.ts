@@ -54,6 +54,12 @@ describe('what cannot be done: exit code 1', () => {
       ['lease', '--fd', '77', '--exclusive'],
       ['77', /bad file|not open/i],
     ],
+    ['run: FILE in /proc', ['run', '/proc/version', '--', 'echo', 'ran'], ['/proc/version']],
+    [
+      'lease FILE: under no Holdfast mount',
+      ['lease', '--exclusive', 'data', '--', 'true'],
+      ['data', /holdfast (run|mount)/],
+    ],
   ])('%s', async (_name, words, parts) => {
     expectOneLine(await box.holdfast(...words), 1, ...parts)
   })

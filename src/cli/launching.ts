@@ -103,6 +103,13 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
 }
 
+/** --strict: all of them in the one line that an error has. */
+export function refuseWaysPast(warnings: readonly string[]): void {
+  if (warnings.length === 0) return
+  const findings = warnings.map((line) => line.replace(/^holdfast: /, ''))
+  throw new CommandError(`${findings.join('; ')}; refused because of --strict`)
+}
+
 /** A file that we may not even read cannot be asked about; that is no reason to fail. */
 function tryFind(find: () => string | null): string | null {
   try {

@@ -2,7 +2,6 @@
 import {
   DATA_TYPE,
   type Engine,
-  isAlive,
   type LeasePolicy,
   leaveLauncher,
   removeDead,
@@ -12,7 +11,8 @@ import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { type MountInfo, unmount } from '../linux/mounts.js'
-import { readDescriptorPath } from '../linux/processes.js'
+import { Poller } from '../linux/poller.js'
+import { openPidfd, readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import {
@@ -23,6 +23,7 @@ import {
   openTarget,
   type PolicyOptions,
   parsePolicy,
+  refuseWaysPast,
   serve,
 } from './launching.js'
 import { readReport } from './report.js'
@@ -80,10 +81,8 @@ function start(targetFd: number, place: Place, options: MountOptions & { policy:
   try {
     const mounted = engine.addMount(targetFd, place.fd)
     const warnings = findWaysPast(mounted.rootFd, place.path, engine.control)
+    if (options.strict === true) refuseWaysPast(warnings)
     for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
-    if (warnings.length > 0 && options.strict === true) {
-      throw new CommandError(`${showPath(place.path)}: not mounted because of --strict`)
-    }
     return engine
   } catch (error) {
     engine.abandon()
@@ -92,10 +91,9 @@ function start(targetFd: number, place: Place, options: MountOptions & { policy:
 }
 
 const END_PATIENCE_MS = 5000
-const END_POLL_MS = 10
 
 /** Unmounts, unless leases or open files still need the mount. */
-export async function umount(mountpoint: string): Promise<void> {
+export function umount(mountpoint: string): void {
   removeDead()
   const wanted = pathBytes(mountpoint)
   const fd = open(wanted, c.O_PATH)
@@ -112,29 +110,29 @@ export async function umount(mountpoint: string): Promise<void> {
   }
   const control = found.source.toString()
   const shown = showPath(found.mountpoint)
-  const leases = readReport(control).filter(
-    (record) => record.type === 'lease' && record.mountpoint === shown,
-  )
+  const report = readReport(control)
+  const leases = report.filter((record) => record.type === 'lease' && record.mountpoint === shown)
   if (leases.length > 0) {
     throw new CommandError(
       `${shown}: Device or resource busy: ${leases.length} lease${leases.length > 1 ? 's' : ''} on it; 'holdfast leases ${shown}' names the holders`,
     )
   }
+  const engine = report.find((record) => record.type === 'mount')?.engine.pid
+  const pidfd = engine === undefined ? null : openPidfd(engine)
   try {
     unmount(found.mountpoint, 0)
+    if (pidfd !== null) ended(pidfd)
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === 'EBUSY')) throw error
     throw new CommandError(
       `${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`,
     )
   }
-  await engineGone(control)
 }
 
-/** The engine tidies up behind itself; whoever mounts next should find that done. */
-async function engineGone(control: string): Promise<void> {
-  const deadline = performance.now() + END_PATIENCE_MS
-  while (isAlive(control) === true && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, END_POLL_MS))
-  }
+/** The engine tidies up behind itself. With its process the last hold on the backing file system goes. */
+function ended(pidfd: number): void {
+  const poller = new Poller()
+  poller.add(pidfd, c.POLLIN, () => {})
+  poller.wait(END_PATIENCE_MS)
 }

@@ -4,7 +4,7 @@ import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
-import { createEngine, findWaysPast, launcherPid, serve } from './launching.js'
+import { createEngine, findWaysPast, launcherPid, refuseWaysPast, serve } from './launching.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
 
@@ -28,10 +28,7 @@ export async function run(
   leaveLauncher(launcher)
   const { engine, warnings } = withRunLock(() => prepare(targets, launcher, options))
   try {
-    if (warnings.length > 0 && options.strict === true) {
-      throw new CommandError(`${warnings.map((line) => line.replace(/^holdfast: /, '')).join('\nholdfast: ')}
-holdfast: refused because of --strict`)
-    }
+    if (options.strict === true) refuseWaysPast(warnings)
     for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
   } catch (error) {
     engine?.abandon()
