@@ -68,6 +68,7 @@ export const F_GETFD = 1
 export const F_SETFD = 2
 export const F_GETFL = 3
 export const F_SETFL = 4
+export const F_SETSIG = 10
 export const F_SETLEASE = 1024
 export const F_GETLEASE = 1025
 export const F_DUPFD_CLOEXEC = 1030
@@ -75,6 +76,8 @@ export const F_RDLCK = 0
 export const F_WRLCK = 1
 export const F_UNLCK = 2
 export const FD_CLOEXEC = 1
+
+export const SIGURG = 23
 
 export const LOCK_SH = 1
 export const LOCK_EX = 2

@@ -8,17 +8,19 @@ export class LinuxError extends Error {
   /** Positive. */
   readonly errno: number
   readonly syscall: string
-  /** What the call was about. Not text: show it with `showPath`. */
+  /** What the call was about; undefined if that was no path but a descriptor. Show it with `showPath`. */
   readonly path: Buffer | undefined
 
-  constructor(errno: number, syscall: string, path?: Uint8Array | string) {
-    const bytes = path === undefined ? undefined : Buffer.from(path as Uint8Array)
-    const about = bytes === undefined ? '' : ` '${showPath(bytes)}'`
+  /** @param path with or without a final NUL. */
+  constructor(errno: number, syscall: string, path: Uint8Array | string = '') {
+    const given = typeof path === 'string' ? Buffer.from(path) : Buffer.from(path)
+    const bytes = given.at(-1) === 0 ? given.subarray(0, -1) : given
+    const about = bytes.length === 0 ? '' : ` '${showPath(bytes)}'`
     super(`${syscall}${about}: ${errnoMessage(errno)}`)
     this.code = errnoName(errno)
     this.errno = errno
     this.syscall = syscall
-    this.path = bytes
+    this.path = bytes.length === 0 ? undefined : bytes
   }
 }
 
@@ -37,10 +39,8 @@ function escapeChar(char: string): string {
   return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
 }
 
-/** Bytes of a path for a person or a log: what is not printable UTF-8 appears as `\xHH`. */
-export function showPath(path: Uint8Array): string {
-  const end = path.indexOf(0)
-  const bytes = end < 0 ? path : path.subarray(0, end)
+/** Bytes of a path for a person or a log: control characters, and whatever is no UTF-8, appear as `\xHH`. */
+export function showPath(bytes: Uint8Array): string {
   let text: string
   try {
     text = utf8.decode(bytes)

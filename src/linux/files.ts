@@ -81,10 +81,21 @@ export function readFileIfAny(path: Path): Buffer | null {
   }
 }
 
+/** Writes everything; waits for a descriptor that does not block, as a terminal or pipe of others may be. */
 export function writeAll(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) {
-    done += check(raw.write(fd, bytes.subarray(done), bytes.length - done), 'write')
+    const result = raw.write(fd, bytes.subarray(done), bytes.length - done)
+    if (result === -Errno.EAGAIN) waitWritable(fd)
+    else if (result !== -Errno.EINTR) done += check(result, 'write')
   }
+}
+
+function waitWritable(fd: number): void {
+  const entry = Buffer.alloc(8)
+  entry.writeInt32LE(fd, 0)
+  entry.writeInt16LE(c.POLLOUT, 4)
+  const result = raw.poll(entry, 1, -1)
+  if (result !== -Errno.EINTR) check(result, 'poll')
 }
 
 /** A pipe, close-on-exec. */
@@ -117,6 +128,9 @@ export function lock(fd: number): void {
  * @returns null where the file system or our privileges do not allow to ask.
  */
 export function isOpenElsewhere(fd: number): boolean | null {
+  // Whoever opens the file in the moment between breaks the lease, and the signal for that would end us if it
+  // were the usual SIGIO. SIGURG is ignored unless somebody asks for it.
+  if (raw.fcntl(fd, c.F_SETSIG, c.SIGURG) < 0) return null
   const result = raw.fcntl(fd, c.F_SETLEASE, c.F_WRLCK)
   if (result === -Errno.EAGAIN) return true
   if (result < 0) return null

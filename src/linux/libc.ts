@@ -6,6 +6,8 @@
  * Paths and names are given as Buffers that end in NUL (`cstr`): they are bytes, never text.
  */
 import koffi from 'koffi'
+import { Errno } from '../lib/errno.js'
+import { LinuxError } from './error.js'
 
 const libc = koffi.load(null)
 
@@ -78,9 +80,13 @@ export function addressOf(bytes: Uint8Array): bigint {
   return koffi.address(bytes)
 }
 
-/** Ends a path or name with the NUL that system calls expect. A NUL inside would cut it: EINVAL. */
+/**
+ * Ends a path or name with the NUL that system calls expect. One inside would silently name something else, so
+ * that throws a LinuxError (EINVAL).
+ */
 export function cstr(path: string | Uint8Array): Buffer {
   const bytes = typeof path === 'string' ? Buffer.from(path) : path
+  if (bytes.includes(0)) throw new LinuxError(Errno.EINVAL, 'path', bytes)
   const withNul = Buffer.allocUnsafe(bytes.length + 1)
   withNul.set(bytes)
   withNul[bytes.length] = 0

@@ -4,29 +4,34 @@ import { check } from './error.js'
 import { close } from './files.js'
 import * as raw from './raw.js'
 
+interface Entry {
+  readonly fd: number
+  readonly events: number
+  readonly handle: (revents: number) => void
+}
+
 /** Waits on a few descriptors, each with a handler. The set may change while handlers run. */
 export class Poller {
-  readonly #handlers = new Map<number, { events: number; handle: (revents: number) => void }>()
+  readonly #entries = new Map<number, Entry>()
+  /** What `#fds` lists, in the same order. */
+  #listed: readonly Entry[] = []
   #fds = Buffer.alloc(0)
-  #count = 0
 
   add(fd: number, events: number, handle: (revents: number) => void): void {
-    this.#handlers.set(fd, { events, handle })
+    this.#entries.set(fd, { fd, events, handle })
     this.#rebuild()
   }
 
   remove(fd: number): void {
-    if (this.#handlers.delete(fd)) this.#rebuild()
+    if (this.#entries.delete(fd)) this.#rebuild()
   }
 
   #rebuild(): void {
-    this.#count = this.#handlers.size
-    this.#fds = Buffer.alloc(this.#count * 8)
-    let offset = 0
-    for (const [fd, { events }] of this.#handlers) {
-      this.#fds.writeInt32LE(fd, offset)
-      this.#fds.writeInt16LE(events, offset + 4)
-      offset += 8
+    this.#listed = [...this.#entries.values()]
+    this.#fds = Buffer.alloc(this.#listed.length * 8)
+    for (const [index, { fd, events }] of this.#listed.entries()) {
+      this.#fds.writeInt32LE(fd, index * 8)
+      this.#fds.writeInt16LE(events, index * 8 + 4)
     }
   }
 
@@ -36,14 +41,16 @@ export class Poller {
    */
   wait(timeoutMs: number): number {
     const fds = this.#fds
-    const count = this.#count
-    const ready = raw.poll(fds, count, timeoutMs)
+    const listed = this.#listed
+    const ready = raw.poll(fds, listed.length, timeoutMs)
     if (ready === -Errno.EINTR || ready === 0) return 0
     check(ready, 'poll')
-    for (let offset = 0; offset < count * 8; offset += 8) {
+    for (let offset = 0; offset < fds.length; offset += 8) {
       const revents = fds.readInt16LE(offset + 6)
       if (revents === 0) continue
-      this.#handlers.get(fds.readInt32LE(offset))?.handle(revents)
+      const entry = listed[offset / 8]
+      // An earlier handler may have removed it, and the number may be another file's by now.
+      if (entry !== undefined && this.#entries.get(entry.fd) === entry) entry.handle(revents)
     }
     return ready
   }

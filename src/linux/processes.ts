@@ -1,7 +1,7 @@
 /** What /proc says of processes, and descriptors that stand for them. */
 import { Errno } from '../lib/errno.js'
 import * as c from './constants.js'
-import { check, LinuxError } from './error.js'
+import { check, LinuxError, showPath } from './error.js'
 import { readFileIfAny, readlink } from './files.js'
 import { cstr } from './libc.js'
 import * as raw from './raw.js'
@@ -19,7 +19,7 @@ function readProcess(path: string): Buffer | null {
 export interface ProcessStatus {
   readonly tgid: number
   readonly parentPid: number
-  /** First 15 bytes of the command name, as text. */
+  /** First 15 bytes of the command name, as text (see `showPath`). */
   readonly command: string
   /** Real, effective, saved, file system. */
   readonly uids: readonly number[]
@@ -40,7 +40,7 @@ export function readStatus(pid: number): ProcessStatus | null {
   return {
     tgid: Number(fields.get('Tgid')),
     parentPid: Number(fields.get('PPid')),
-    command: fields.get('Name') ?? '',
+    command: showPath(Buffer.from(fields.get('Name') ?? '', 'latin1')),
     uids: numbers('Uid'),
     groups: numbers('Groups'),
     effectiveCapabilities: BigInt(`0x${fields.get('CapEff') ?? '0'}`),
@@ -74,7 +74,8 @@ export function readStrings(pid: number | 'self', what: 'environ' | 'cmdline'): 
 /** A descriptor that becomes readable when the process ends. @returns null if there is no such process. */
 export function openPidfd(pid: number): number | null {
   const fd = raw.pidfdOpen(pid, 0)
-  if (fd === -Errno.ESRCH || fd === -Errno.EINVAL) return null
+  // A thread that is no process: EINVAL, or ENOENT on newer kernels.
+  if (fd === -Errno.ESRCH || fd === -Errno.EINVAL || fd === -Errno.ENOENT) return null
   return check(fd, 'pidfd_open')
 }
 

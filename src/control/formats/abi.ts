@@ -301,7 +301,8 @@ export function encodeQueryReply(request: QueryRequest, reply: QueryReply): Buff
   bytes.writeInt32LE(reply.errno, 20)
   bytes.writeBigUInt64LE(BigInt(reply.lease), 24)
   bytes.writeInt32LE(reply.pid, 32)
-  bytes.write(reply.command.slice(0, 15), 40, 'latin1')
+  // No character is written in part.
+  bytes.write(reply.command, 40, 15, 'utf8')
   return bytes
 }
 
