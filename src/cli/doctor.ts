@@ -99,7 +99,7 @@ function requestTimeout(): Finding {
     means:
       seconds === 0
         ? 'a change may wait for a lease as long as its break time'
-        : `the kernel aborts a whole mount when a request waits longer: set ${path} to 0, or keep break times well below`,
+        : `the kernel ends a whole mount when a request is older; break times are cut to half of it (${path})`,
   }
 }
 

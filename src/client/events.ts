@@ -41,7 +41,7 @@ export async function* events(file: FileSource, options: EventsOptions = {}): As
       if (asHoldfastError('read', path, () => check(length, 'read')) === 0) return
       const lines = (rest + buffer.toString('utf8', 0, length)).split('\n')
       rest = lines.pop() ?? ''
-      for (const line of lines) yield JSON.parse(line) as EventRecord
+      for (const line of lines) if (line !== '') yield JSON.parse(line) as EventRecord
     }
   } finally {
     close(fd)

@@ -94,12 +94,19 @@ interface Waiting {
   readonly size: number
 }
 
-/** Makes the file system of one control directory. `notifier` is asked for when there is one to use. */
-export function createControlFs(source: ControlSource, notifier: () => Notifier): FuseFileSystem {
-  return new ControlFs(source, notifier)
+export interface ControlFs extends FuseFileSystem {
+  /** Answers every waiting read of `events` with an empty line, so that none becomes too old (JSON Lines). */
+  refreshReaders(): void
 }
 
-class ControlFs implements FuseFileSystem {
+/** Makes the file system of one control directory. `notifier` is asked for when there is one to use. */
+export function createControlFs(source: ControlSource, notifier: () => Notifier): ControlFs {
+  return new ControlDirectory(source, notifier)
+}
+
+const EMPTY_LINE = Buffer.from('\n')
+
+class ControlDirectory implements ControlFs {
   readonly #source: ControlSource
   readonly #notifier: () => Notifier
   readonly #handles = new Map<number, Handle>()
@@ -288,6 +295,13 @@ class ControlFs implements FuseFileSystem {
     if (result !== null) return result.errno === 0 ? { size } : -result.errno
     deferred = request.defer<{ size: number }>()
     return PENDING
+  }
+
+  refreshReaders(): void {
+    for (const handle of this.#handles.values()) {
+      if (handle.kind !== 'events') continue
+      for (const { deferred } of handle.waiting.splice(0)) deferred.answer(EMPTY_LINE)
+    }
   }
 
   poll(_request: RequestInfo, args: PollArgs): Answer<{ revents: number }> {

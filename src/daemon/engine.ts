@@ -3,7 +3,7 @@
  * thread, a poll(2) loop in which everything quick is done at once; what may take long runs in io threads.
  */
 
-import { type CommandResult, createControlFs } from '../control/control-fs.js'
+import { type CommandResult, type ControlFs, createControlFs } from '../control/control-fs.js'
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
 import type { MountRecord } from '../control/formats/records.js'
 import type { RequestInfo } from '../fuse/api.js'
@@ -25,6 +25,7 @@ import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
 import { CONTROL_TYPE, type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
+import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
 import { type Supervisor, startSupervisor } from './supervisor.js'
 
 export interface EngineOptions {
@@ -59,6 +60,10 @@ export class Engine {
   readonly #poller = new Poller()
   readonly #controlDevice: FuseDevice
   readonly #controlSession: FuseSession
+  readonly #controlFs: ControlFs
+  /** How old a request may become before the kernel ends the whole connection; null: as old as it likes. */
+  readonly #requestAgeMaxMs = readRequestTimeoutMs()
+  #readersRefreshedAt = 0
   #controlMountId = -1
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
@@ -67,7 +72,7 @@ export class Engine {
   /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
   constructor(options: EngineOptions) {
     this.#options = options
-    this.service = new LeaseService(options.policy ?? DEFAULT_POLICY)
+    this.service = new LeaseService(withinTimeout(options.policy ?? DEFAULT_POLICY, this.#requestAgeMaxMs))
     this.#place = register()
     this.#ioctls = new Ioctls(this.service, {
       number: this.#place.number,
@@ -87,9 +92,10 @@ export class Engine {
     try {
       this.#controlDevice = FuseDevice.open()
       const notifier = createNotifier(this.#controlDevice, options.debug)
+      this.#controlFs = createControlFs(reports, () => notifier)
       this.#controlSession = new FuseSession({
         transport: this.#controlDevice,
-        fileSystem: createControlFs(reports, () => notifier),
+        fileSystem: this.#controlFs,
         wantedFlags: INIT_FLAGS.FUSE_ATOMIC_O_TRUNC | INIT_FLAGS.FUSE_MAX_PAGES | INIT_FLAGS.FUSE_ABORT_ERROR,
         reportBug: options.reportBug,
         ...(options.debug === undefined ? {} : { debug: options.debug }),
@@ -206,7 +212,9 @@ export class Engine {
         try {
           for (let count = 0; count < TURNS_PER_YIELD; count++) {
             if (this.#isDone()) return resolve(this.#end())
-            if (this.#poller.wait(this.service.timeoutMs()) === 0) this.service.timePassed()
+            this.#poller.wait(this.#timeoutMs())
+            this.service.timePassed()
+            this.#keepReadersAlive()
           }
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
@@ -215,6 +223,22 @@ export class Engine {
       }
       turn()
     })
+  }
+
+  #timeoutMs(): number {
+    const timeoutMs = this.service.timeoutMs()
+    if (this.#requestAgeMaxMs === null) return timeoutMs
+    const patienceMs = this.#requestAgeMaxMs / 4
+    return timeoutMs < 0 ? patienceMs : Math.min(timeoutMs, patienceMs)
+  }
+
+  /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
+  #keepReadersAlive(): void {
+    if (this.#requestAgeMaxMs === null) return
+    const now = performance.now()
+    if (now - this.#readersRefreshedAt < this.#requestAgeMaxMs / 4) return
+    this.#readersRefreshedAt = now
+    this.#controlFs.refreshReaders()
   }
 
   #receive(mount: DataMount): void {
