@@ -239,6 +239,53 @@ describe('run: an odd state of the launcher', () => {
   })
 })
 
+describe('run: where /bin/sh is bash', () => {
+  /** As the kernel would start it, were bash the interpreter in its first line. */
+  const asBash = ['bash', '--posix', HOLDFAST, 'run']
+
+  async function sameUnderBash(settings: readonly string[]): Promise<void> {
+    const seen = []
+    for (const prefix of [[], [...asBash, file, '--']]) {
+      await box.must('rm -f out')
+      const [first = '', ...rest] = [...prefix, inspect, out]
+      const words = first === 'bash' ? ['/bin/bash', ...rest] : [first, ...rest]
+      const running = box.start([exact, ...settings, '--', ...words])
+      const result = await running.ended
+      const inspection = parseInspection(await box.must('cat out'), { files: [file], leader: running.pid })
+      seen.push({ inspection, result })
+      await box.allGone()
+    }
+    compare(seen)
+  }
+
+  test.each<[string, readonly string[]]>([
+    ['in an ordinary state', []],
+    ['with signals ignored', ['ignore=1', 'ignore=2', 'ignore=13']],
+    ['with few descriptors', ['limit=7:40', 'open=3:2:/dev/null', 'open=12:2:/dev/null']],
+    ['without standard input and output', ['close=0', 'close=1']],
+  ])('run: %s', async (_name, settings) => {
+    await sameUnderBash(settings)
+  })
+
+  test('run: with an odd environment', async () => {
+    const strings = [
+      'foo.bar=1',
+      'Z=1',
+      'A=2',
+      'SHLVL=7',
+      '_=x',
+      'PWD=/nowhere',
+      'PATH=/usr/bin:/bin',
+      'B=\xff',
+    ]
+    const environment = nulTerminated(
+      'bash',
+      strings.map((text) => Buffer.from(text, 'latin1')),
+    )
+    await sameUnderBash([`environment=${environment}`])
+  })
+})
+
 /**
  * What a launcher that is a shell cannot keep. Each of these says what COMMAND finds instead, so that the list
  * stays complete and true: a test here that fails because things got better belongs above.

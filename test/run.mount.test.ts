@@ -197,6 +197,47 @@ describe('run: COMMAND itself', () => {
   )
 })
 
+describe('run --no-passthrough: the same, with reads and writes through the daemon', () => {
+  test(
+    'run: others are refused, reading, writing and mapping work, nothing is left',
+    inSandbox(async (box) => {
+      const file = await box.file('data')
+      const running = box.start([
+        HOLDFAST,
+        'run',
+        '--no-passthrough',
+        file,
+        '--',
+        program('leasectl'),
+        box.outside,
+        'a',
+      ])
+      const agent = await box.attach('a')
+      for (const change of [
+        'truncate -s 0 data',
+        ': > data',
+        'fallocate -p -l 4096 data',
+        'cp /etc/passwd data',
+      ]) {
+        expect((await box.bash(change)).stderr).toContain('Text file busy')
+      }
+      expect((await box.bash('mv data x')).stderr).toContain('Device or resource busy')
+      expect(await agent.call('truncate', file, 0)).toBe('EDEADLK')
+      await box.must(
+        `${program('mapread')} data 66; printf C | dd of=data bs=1 seek=7 conv=notrunc status=none`,
+      )
+      const fd = await agent.open(file, 'rdonly')
+      const map = await agent.number('mmap', fd, 0, 4096, 'rs')
+      await agent.call('closeall')
+      expect([await agent.call('touch', map, 7), await agent.call('touch', map, 100)]).toEqual(['67', '66'])
+      expect((await box.bash('truncate -s 0 data')).stderr).toContain('Text file busy')
+      await running.kill()
+      await box.allGone()
+      expect(await box.must('head -c 8 data')).toBe('AAAAAAAC')
+    }),
+  )
+})
+
 describe('run: exit codes', () => {
   let box: Sandbox
   let file: string

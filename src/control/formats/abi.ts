@@ -116,9 +116,13 @@ export function decodeLeaseRequest(bytes: Buffer): LeaseRequest {
   }
 }
 
-/** GETLEASE takes only the id; everything else of the struct is for the answer. */
+/**
+ * GETLEASE takes only the id; the other fields are for the answer, and may hold the last one. The reserved
+ * words are zero in an answer too.
+ */
 export function decodeLeaseId(bytes: Buffer): number {
   checkSize(bytes, LEASE_SIZE)
+  checkZero(bytes, 44, 64)
   return decodeId(bytes, 0)
 }
 
