@@ -4,7 +4,8 @@
  */
 import type { EventRecord } from './formats/records.js'
 
-const QUEUE_LENGTH_MAX = 1000
+/** Lines that wait for one reader. */
+export const QUEUE_LENGTH_MAX = 1000
 
 export class EventQueue {
   readonly #lines: Buffer[] = []
@@ -24,10 +25,23 @@ export class EventQueue {
     this.#now = now
   }
 
+  /** After the end nothing is taken any more. */
   push(line: Buffer): void {
-    if (this.#lines.length >= QUEUE_LENGTH_MAX) this.#lost++
-    else this.#lines.push(line)
+    if (this.#hasEnded) return
+    if (this.#lines.length >= QUEUE_LENGTH_MAX) {
+      this.#lost++
+      return
+    }
+    this.#tellLost()
+    this.#lines.push(line)
     this.#onReadable()
+  }
+
+  /** Puts `lost` where the gap is: behind what came before it, in front of what came after. */
+  #tellLost(): void {
+    if (this.#lost === 0) return
+    this.#lines.push(formatEvent({ time: this.#now(), event: 'lost', count: this.#lost }))
+    this.#lost = 0
   }
 
   /** Is there something to read? The end of the stream is. */
@@ -42,10 +56,7 @@ export class EventQueue {
 
   /** As many whole lines as fit; of a line that is longer than `size`, a part. Empty if there is nothing. */
   read(size: number): Buffer {
-    if (this.#lines.length === 0 && this.#lost > 0) {
-      this.#lines.push(formatEvent({ time: this.#now(), event: 'lost', count: this.#lost }))
-      this.#lost = 0
-    }
+    if (this.#lines.length === 0) this.#tellLost()
     const parts: Buffer[] = []
     let room = size
     while (room > 0) {
@@ -71,9 +82,12 @@ export function formatEvent(event: EventRecord): Buffer {
 
 export class EventHub {
   readonly #queues = new Set<EventQueue>()
+  #isClosed = false
 
+  /** A reader who comes after the end is told of the end. */
   subscribe(queue: EventQueue): void {
-    this.#queues.add(queue)
+    if (this.#isClosed) queue.end()
+    else this.#queues.add(queue)
   }
 
   unsubscribe(queue: EventQueue): void {
@@ -82,6 +96,7 @@ export class EventHub {
 
   /** No more events will come: readers get what is queued, then the end of the file. */
   close(): void {
+    this.#isClosed = true
     for (const queue of this.#queues) queue.end()
   }
 
