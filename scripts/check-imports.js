@@ -38,7 +38,7 @@ const FOLDERS = {
   litmus: { folders: ['lib', 'lease', 'client', 'linux'], packages: [], node: true },
 }
 
-/** Tests may use these, and Node's modules, in every folder. */
+/** Tests and what they share (`test-*.ts`) may use these, and Node's modules, in every folder. */
 const TEST_PACKAGES = ['vitest', 'fast-check']
 
 /**
@@ -75,6 +75,11 @@ function importsOf(source) {
   return found
 }
 
+/** @param {string} file */
+function isForTests(file) {
+  return file.endsWith('.test.ts') || path.posix.basename(file).startsWith('test-')
+}
+
 /**
  * Why a module of `folder` may not import `specifier`, or null if it may.
  * @param {{ folder: string, file: string, specifier: string, isTest: boolean }} from `file` is relative to src/
@@ -93,6 +98,7 @@ function objection({ folder, file, specifier, isTest }) {
     return `only ${users.map((name) => `src/${name}`).join(' and ')} may import this package`
   }
   const target = path.posix.join(path.posix.dirname(file), specifier).replace(/\.[jt]s$/, '')
+  if (isForTests(target) && !isTest) return 'only tests may import what is made for tests'
   if (target.startsWith('../')) return 'leads out of src/'
   const targetFolder = target.split('/')[0]
   if (targetFolder === folder) return null
@@ -115,7 +121,7 @@ export function checkImports(src) {
   const violations = []
   for (const file of files) {
     const folder = file.includes('/') ? /** @type {string} */ (file.split('/')[0]) : ''
-    const isTest = file.endsWith('.test.ts')
+    const isTest = isForTests(file)
     if (folder === '') {
       violations.push(`src/${file}: every module belongs into a folder of src/`)
       continue

@@ -70,6 +70,15 @@ describe('check-imports', () => {
     ])
   })
 
+  test('what tests share may import vitest, and nothing but tests may import it', () => {
+    write('lease/test-world.ts', "import { expect } from 'vitest'\n")
+    write('lease/a.test.ts', "import './test-world.js'\n")
+    write('lease/a.ts', "import './test-world.js'\n")
+    expect(checkImports(src)).toEqual([
+      "src/lease/a.ts:1: imports './test-world.js': only tests may import what is made for tests",
+    ])
+  })
+
   test('the client sees the formats of the control directory and nothing else of it', () => {
     write('client/a.ts', "import { Control } from '../control/server.js'\n")
     expect(checkImports(src)).toHaveLength(1)
