@@ -1,6 +1,7 @@
 /** The `holdfast` command: arguments to calls, results to text or JSON, errors to one line and an exit code. */
 import { Command, CommanderError } from '@commander-js/extra-typings'
 import { removeDead } from '../daemon/main.js'
+import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
 import { readArguments } from './arguments.js'
 import { doctor } from './doctor.js'
@@ -181,6 +182,8 @@ async function main(): Promise<void> {
 
 // No top-level await: the bundle that starts quickly is one CommonJS file.
 main().catch((error: unknown) => {
-  if (error instanceof CommanderError) finish(error.exitCode === 0 ? 0 : 2)
+  // Whoever read our output has enough of it, as `head` does: nothing to complain about.
+  if (error instanceof LinuxError && error.code === 'EPIPE') process.exitCode = 1
+  else if (error instanceof CommanderError) finish(error.exitCode === 0 ? 0 : 2)
   else fail(explain(error), error instanceof CommandError ? error.exitCode : 1)
 })
