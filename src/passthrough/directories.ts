@@ -9,6 +9,7 @@ import {
   type RequestInfo,
 } from '../fuse/api.js'
 import { assert } from '../lib/assert.js'
+import { Errno } from '../lib/errno.js'
 import { O_NONBLOCK, O_RDONLY, SEEK_SET } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { entryReply } from './attributes.js'
@@ -51,13 +52,11 @@ class DirectoryHandle {
   /** Goes to the entry with this number. @returns 0 or a negative errno. */
   seek(index: number): number {
     if (index === this.index) return 0
-    assert(index <= this.known, 'a position in a directory that was never given out')
+    if (index > this.known) return -Errno.EINVAL
     const position = index === 0 ? 0n : (this.positions[index - 1] ?? 0n)
     const result = raw.lseekOpaque(this.fd, position, SEEK_SET)
     if (result < 0) return result
     this.index = index
-    // What is behind the beginning may have changed: it is numbered anew.
-    if (index === 0) this.known = 0
     this.batchEnd = this.next = 0
     return 0
   }
@@ -74,15 +73,14 @@ class DirectoryHandle {
 
   advance(): void {
     const { batch, next, index } = this
-    if (index >= this.known) {
-      if (index >= this.positions.length) {
-        const larger = new BigInt64Array(this.positions.length * 4)
-        larger.set(this.positions)
-        this.positions = larger
-      }
-      this.positions[index] = batch.readBigInt64LE(next + RECORD.off)
-      this.known = index + 1
+    if (index >= this.positions.length) {
+      const larger = new BigInt64Array(this.positions.length * 4)
+      larger.set(this.positions)
+      this.positions = larger
     }
+    // Read once more, an entry may have become another one: the number goes with what was read last.
+    this.positions[index] = batch.readBigInt64LE(next + RECORD.off)
+    if (index >= this.known) this.known = index + 1
     this.index = index + 1
     this.next = next + batch.readUInt16LE(next + RECORD.length)
   }

@@ -90,7 +90,11 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    return this.openWith(-1, inode, flags, pid, uid)
+    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid)
+    // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
+    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
+    const fd = this.openData(inode, flags)
+    return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid)
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
@@ -98,6 +102,7 @@ export class OpenFiles {
     return this.openWith(fd, inode, flags, pid, uid)
   }
 
+  /** @param fd a descriptor of the file, opened with these flags, or -1. */
   private openWith(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
     const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, fd) > 0
@@ -122,14 +127,16 @@ export class OpenFiles {
 
   /** The file of a handle as a descriptor of ours; its own until it is released. */
   dataFd(handle: Handle): number {
-    if (handle.fd >= 0) return handle.fd
-    // O_NONBLOCK: a lease that somebody has on the backing file must not stop this thread.
-    const flags = OpenFiles.dataFlags(handle.flags)
-    let fd = this.tree.openFile(handle.node, flags)
+    if (handle.fd < 0) handle.fd = this.openData(handle.node, handle.flags)
+    return handle.fd
+  }
+
+  private openData(inode: Inode, programFlags: number): number {
+    const flags = OpenFiles.dataFlags(programFlags)
+    const fd = this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
-    if (fd === -Errno.EPERM) fd = this.tree.openFile(handle.node, flags | (handle.flags & c.O_APPEND))
-    handle.fd = fd
-    return fd
+    if (fd !== -Errno.EPERM || (programFlags & c.O_APPEND) === 0) return fd
+    return this.tree.openFile(inode, flags | c.O_APPEND)
   }
 
   release(handle: Handle): void {
