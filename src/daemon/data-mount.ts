@@ -58,6 +58,8 @@ export class DataMount {
   readonly backingType: string
   /** Path of the mountpoint as it was last known. */
   #mountpoint: Buffer
+  /** Where it was put at first. A name that was moved away may be back there when the moved one is gone. */
+  readonly #givenPath: Buffer
   /** No program can reach it any more, and none ever will. */
   isGone = false
   readonly rootFd: number
@@ -76,6 +78,7 @@ export class DataMount {
     const backing = readMounts().find((mount) => mount.id === backingId)
     this.backingType = backing?.type ?? 'unknown'
     this.#mountpoint = readDescriptorPath('self', options.attachFd) ?? Buffer.from('?')
+    this.#givenPath = this.#mountpoint
     this.rootFd = cloneTree(options.targetFd, '')
     this.device = FuseDevice.open()
     const notifier = createNotifier(this.device, options.debug)
@@ -154,7 +157,7 @@ export class DataMount {
     try {
       this.#attachTo(this.#attachFd)
     } catch (error) {
-      const fd = this.#sameFileAtPath()
+      const fd = this.#sameFileAt(this.#mountpoint) ?? this.#sameFileAt(this.#givenPath)
       if (fd === null) throw error
       close(this.#attachFd)
       this.#attachFd = fd
@@ -162,10 +165,10 @@ export class DataMount {
     }
   }
 
-  #sameFileAtPath(): number | null {
+  #sameFileAt(path: Buffer): number | null {
     let fd: number
     try {
-      fd = open(this.#mountpoint, c.O_PATH | c.O_NOFOLLOW)
+      fd = open(path, c.O_PATH | c.O_NOFOLLOW)
     } catch {
       return null // Nothing has that name any more.
     }
