@@ -12,6 +12,7 @@ import type {
   FuseFileSystem,
   IoctlArgs,
   IoctlReply,
+  LostState,
   Notifier,
   Ok,
   OpenReply,
@@ -99,6 +100,9 @@ export interface ControlFs extends FuseFileSystem {
   refreshReaders(): void
 }
 
+/** Commands are short; a longer write is no command. */
+const COMMANDS_SIZE_MAX = 4096
+
 /** Makes the file system of one control directory. `notifier` is asked for when there is one to use. */
 export function createControlFs(source: ControlSource, notifier: () => Notifier): ControlFs {
   return new ControlDirectory(source, notifier)
@@ -110,6 +114,8 @@ class ControlDirectory implements ControlFs {
   readonly #source: ControlSource
   readonly #notifier: () => Notifier
   readonly #handles = new Map<number, Handle>()
+  /** A context that is opened again through /proc/self/fd is the same one, and lives until both are closed. */
+  readonly #contextOpens = new Map<number, number>()
   #nextFh = 1
   #nextContext = CONTEXT_BASE
   /** Seconds since 1970: the times that all files show. */
@@ -188,7 +194,9 @@ class ControlDirectory implements ControlFs {
     const isWriting = (flags & O_ACCMODE) !== 0
     if (nodeid === CTL) return this.#opened({ kind: 'ctl', answer: Buffer.alloc(0) })
     if (nodeid >= CONTEXT_BASE) {
-      this.#source.contextOpened(nodeid, request)
+      const openCount = this.#contextOpens.get(nodeid) ?? 0
+      if (openCount === 0) this.#source.contextOpened(nodeid, request)
+      this.#contextOpens.set(nodeid, openCount + 1)
       return this.#opened({ kind: 'context', context: nodeid })
     }
     if (isWriting) return -Errno.EACCES
@@ -264,8 +272,9 @@ class ControlDirectory implements ControlFs {
   write(request: RequestInfo, fh: number, _offset: number, data: Buffer): Answer<{ size: number }> {
     const handle = this.#handles.get(fh)
     if (handle?.kind !== 'ctl') return -Errno.EINVAL
-    // Commands are short; a line that does not end here is taken as it is, since `printf` may omit the newline.
-    const lines = Buffer.from(data)
+    // A line that does not end here is taken as it is, since `printf` may omit the newline.
+    if (data.length > COMMANDS_SIZE_MAX) return -Errno.E2BIG
+    const lines = data
       .toString('latin1')
       .split('\n')
       .filter((line) => line.trim() !== '')
@@ -320,11 +329,30 @@ class ControlDirectory implements ControlFs {
   }
 
   release(_request: RequestInfo, fh: number): Answer<Ok> {
+    this.#close(fh)
+    return OK
+  }
+
+  /** Whoever opened it was killed before the answer came: nobody will close it. */
+  replyLost(_opcode: number, lost: LostState): void {
+    if (lost.fh !== null) this.#close(lost.fh)
+  }
+
+  #close(fh: number): void {
     const handle = this.#handles.get(fh)
     this.#handles.delete(fh)
     if (handle?.kind === 'events') this.#source.events.unsubscribe(handle.queue)
-    if (handle?.kind === 'context') this.#source.contextClosed(handle.context)
-    return OK
+    if (handle?.kind === 'context') this.#releaseContext(handle.context)
+  }
+
+  #releaseContext(context: number): void {
+    const openCount = (this.#contextOpens.get(context) ?? 0) - 1
+    if (openCount > 0) {
+      this.#contextOpens.set(context, openCount)
+      return
+    }
+    this.#contextOpens.delete(context)
+    this.#source.contextClosed(context)
   }
 
   opendir(request: RequestInfo): Answer<OpenReply> {
