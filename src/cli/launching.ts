@@ -71,7 +71,7 @@ export function createEngine(options: LaunchOptions): Engine {
     kind: options.kind,
     version: VERSION,
     passthrough: options.passthrough,
-    reportBug: (error) => logToKernel('a request was answered with EIO', error),
+    reportBug: (error) => logToKernel('a failure that the engine survives', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
     ...(options.policy === undefined ? {} : { policy: options.policy }),

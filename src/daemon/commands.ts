@@ -32,7 +32,7 @@ export function runCommand(line: string, request: RequestInfo, scope: CommandSco
   if (word === 'lease') return takeLease(args, request, scope)
   const numbers = args.map((arg) => (/^\d{1,15}$/.test(arg) ? Number(arg) : Number.NaN))
   const [first] = numbers
-  if (first === undefined || numbers.some(Number.isNaN)) {
+  if (first === undefined || Number.isNaN(first) || numbers.length > 1) {
     return failed(Errno.EINVAL, `'${word ?? ''}' takes a number`)
   }
   switch (word) {

@@ -202,15 +202,14 @@ export class DataMount {
    */
   detach(): void {
     const mount = readMounts().find(({ id }) => id === this.#mountId)
-    if (mount !== undefined) {
-      try {
-        unmount(mount.mountpoint, c.MNT_DETACH)
-      } catch (error) {
-        // Somebody else unmounted it in between; that is what was wanted.
-        if (!(error instanceof LinuxError && error.code === 'EINVAL')) throw error
-      }
+    try {
+      if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    } catch (error) {
+      // Somebody else unmounted it in between; that is what was wanted.
+      if (!(error instanceof LinuxError && error.code === 'EINVAL')) throw error
+    } finally {
+      this.dropSpare()
     }
-    this.dropSpare()
   }
 
   /** Gives up attaching again: with the last open file the connection ends. */

@@ -7,7 +7,7 @@ import { type CommandResult, type ControlFs, createControlFs } from '../control/
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
 import type { MountRecord } from '../control/formats/records.js'
 import type { RequestInfo } from '../fuse/api.js'
-import { createNotifier, FuseSession, INIT_FLAGS } from '../fuse/index.js'
+import { createNotifier, FuseSession, INIT_FLAGS, TransportError } from '../fuse/index.js'
 import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
@@ -36,7 +36,7 @@ export interface EngineOptions {
   readonly passthrough: boolean
   /** One line for each message of the FUSE protocol. */
   readonly debug?: (line: string) => void
-  /** Told of our own bugs; the request concerned was answered with EIO. */
+  /** Told of our own bugs and of what the system refused us; whoever waited for an answer has got one. */
   readonly reportBug: (error: unknown) => void
   /** Program of an io thread. */
   readonly workerFile: string
@@ -72,7 +72,10 @@ export class Engine {
   /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
   constructor(options: EngineOptions) {
     this.#options = options
-    this.service = new LeaseService(withinTimeout(options.policy ?? DEFAULT_POLICY, this.#requestAgeMaxMs))
+    this.service = new LeaseService(
+      withinTimeout(options.policy ?? DEFAULT_POLICY, this.#requestAgeMaxMs),
+      options.reportBug,
+    )
     this.#place = register()
     this.#ioctls = new Ioctls(this.service, {
       number: this.#place.number,
@@ -164,7 +167,9 @@ export class Engine {
   #removeControl(): void {
     this.service.events.close()
     const mount = readMounts().find(({ id }) => id === this.#controlMountId)
-    if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    this.#attempt(() => {
+      if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    })
     this.#serveLastReaders()
     this.#controlDevice.close()
     this.#place.remove()
@@ -197,15 +202,14 @@ export class Engine {
     this.service.onExit = (process) => {
       if (this.service.expected.delete(process)) this.#endIfIdle()
     }
-    for (const mount of this.mounts) {
-      this.#poller.add(mount.device.fd, c.POLLIN, () => this.#receive(mount))
-    }
-    this.#poller.add(this.#controlDevice.fd, c.POLLIN, () => {
-      this.#controlSession.receive()
+    for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
+    this.#watch(this.#controlDevice.fd, c.POLLIN, () => {
+      // Somebody unmounted the control directory. The leases do not need it.
+      if (this.#controlSession.receive() === 'unmounted') this.#poller.remove(this.#controlDevice.fd)
     })
-    this.#poller.add(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
-    this.#poller.add(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
-    this.#poller.add(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
+    this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
+    this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watchMounts()
     return new Promise((resolve, reject) => {
       const turn = () => {
@@ -213,8 +217,8 @@ export class Engine {
           for (let count = 0; count < TURNS_PER_YIELD; count++) {
             if (this.#isDone()) return resolve(this.#end())
             this.#poller.wait(this.#timeoutMs())
-            this.service.timePassed()
-            this.#keepReadersAlive()
+            this.#attempt(() => this.service.timePassed())
+            this.#attempt(() => this.#keepReadersAlive())
           }
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
@@ -223,6 +227,25 @@ export class Engine {
       }
       turn()
     })
+  }
+
+  #watch(fd: number, events: number, handle: () => void): void {
+    this.#poller.add(fd, events, () => this.#attempt(handle))
+  }
+
+  /**
+   * A failure in one turn of the loop is reported, and the loop goes on: if the engine ended, everybody would
+   * lose their protection, and the requests that led to the failure have been answered (dispatch sees to that).
+   * A device that cannot be read is another matter: whoever asks would wait for ever, so the engine ends and
+   * the supervisor removes the mounts.
+   */
+  #attempt(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (error instanceof TransportError) throw error
+      this.#options.reportBug(error)
+    }
   }
 
   #timeoutMs(): number {
@@ -261,7 +284,7 @@ export class Engine {
   /** poll(2) on mountinfo wakes whenever something is mounted or unmounted in our namespace. */
   #watchMounts(): void {
     const fd = open('/proc/self/mountinfo', c.O_RDONLY)
-    this.#poller.add(fd, c.POLLPRI, () => {
+    this.#watch(fd, c.POLLPRI, () => {
       // The change is noted when the file is read again from its start; readMounts opens it anew.
       check(raw.lseek(fd, 0, c.SEEK_SET), 'lseek')
       this.#mountsChanged(readMounts())

@@ -3,7 +3,7 @@
  * Whatever a program sends, the worst it gets is EINVAL.
  */
 import * as abi from '../control/formats/abi.js'
-import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
+import type { Answer, Deferred, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import { PENDING } from '../fuse/api.js'
 import type { LeaseInfo, PinHolder, Step } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
@@ -60,6 +60,18 @@ function checked(run: () => Answer<IoctlReply>): Answer<IoctlReply> {
     if (error instanceof abi.AbiError) return -error.errno
     throw error
   }
+}
+
+/** Whatever goes wrong while the answer is made, whoever waits for it gets one. */
+function answerWith<T>(deferred: Deferred<T>, make: () => T): void {
+  let value: T
+  try {
+    value = make()
+  } catch (error) {
+    deferred.fail(Errno.EIO)
+    throw error
+  }
+  deferred.answer(value)
 }
 
 export class Ioctls {
@@ -134,9 +146,11 @@ export class Ioctls {
     deferred.onInterrupt = () => this.#service.interrupt(id)
     this.#service.wait(id, (errno, lease) => {
       if (errno === 0) {
-        // A request of somebody else that failed meanwhile may have let the file go.
-        this.#service.keep(target.protectedFile)
-        deferred.answer(this.#granted(lease ?? (wanted.id as LeaseId)))
+        answerWith(deferred, () => {
+          // A request of somebody else that failed meanwhile may have let the file go.
+          this.#service.keep(target.protectedFile)
+          return this.#granted(lease ?? (wanted.id as LeaseId))
+        })
         return
       }
       this.#abandon(target, caller)
@@ -160,22 +174,28 @@ export class Ioctls {
   #acquire(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest, caller: Caller | null) {
     const id = this.#service.nextRequestId()
     this.#service.keep(target.protectedFile)
-    const process = caller !== null && this.#service.watch(caller.key) ? caller.key : null
-    const { answer } = this.#service.step({
-      kind: 'acquire',
-      request: id,
-      ofd: target.ofd,
-      file: target.id,
-      process,
-      user: request.uid as Uid,
-      range: wanted.range,
-      mode: wanted.mode,
-      level: wanted.level,
-      mayDelayOthers: this.#rights(request, target, caller),
-      whenBusy: wanted.whenBusy,
-      breakTimeMs: wanted.breakTimeMs,
-    })
-    return { id, answer }
+    try {
+      const process = caller !== null && this.#service.watch(caller.key) ? caller.key : null
+      const { answer } = this.#service.step({
+        kind: 'acquire',
+        request: id,
+        ofd: target.ofd,
+        file: target.id,
+        process,
+        user: request.uid as Uid,
+        range: wanted.range,
+        mode: wanted.mode,
+        level: wanted.level,
+        mayDelayOthers: this.#rights(request, target, caller),
+        whenBusy: wanted.whenBusy,
+        breakTimeMs: wanted.breakTimeMs,
+      })
+      return { id, answer }
+    } catch (error) {
+      // Without a free descriptor the process cannot be watched, for one.
+      this.#abandon(target, caller)
+      throw error
+    }
   }
 
   #change(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest, caller: Caller | null) {

@@ -17,6 +17,7 @@ import {
 } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { FileId, Instant, LeaseId, Ofd, ProcessKey, RequestId } from '../lib/ids.js'
+import { LinuxError } from '../linux/error.js'
 import type { FileNode, OpenFile } from '../passthrough/gate.js'
 import { formatLeaseEvent } from './event-records.js'
 import { MappingWatch } from './mapping-watch.js'
@@ -50,11 +51,14 @@ export class LeaseService {
   readonly #waiting = new Map<RequestId, Resume>()
   readonly #pollers = new Map<Ofd, { notifier: Notifier; handles: Set<bigint> }>()
   readonly #watched = new Set<ProcessKey>()
+  readonly #reportBug: (error: unknown) => void
   #policy: LeasePolicy
   #nextRequest = 1
 
-  constructor(policy: LeasePolicy) {
+  /** @param reportBug told of what went wrong while effects were carried out. */
+  constructor(policy: LeasePolicy, reportBug: (error: unknown) => void) {
     this.#policy = policy
+    this.#reportBug = reportBug
     this.rules = createLeaseRules(policy)
     this.mappings = new MappingWatch(this)
   }
@@ -70,16 +74,25 @@ export class LeaseService {
   /** Gives the rules one input and carries out what follows. */
   step(input: Input): Step {
     const step = this.rules.step(input, this.now())
-    for (const effect of step.effects) this.#carryOut(effect)
+    for (const effect of step.effects) this.#attempt(() => this.#carryOut(effect))
     return step
+  }
+
+  /** What fails must not take along what comes after it: somebody waits for an answer, or for a process's end. */
+  #attempt(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      this.#reportBug(error)
+    }
   }
 
   /** P6: exits are taken in before anything that comes later is judged. */
   takeExits(): void {
     for (const process of this.processes.takeExits()) {
       this.#watched.delete(process)
-      this.step({ kind: 'process-exited', process })
-      this.onExit(process)
+      this.#attempt(() => this.step({ kind: 'process-exited', process }))
+      this.#attempt(() => this.onExit(process))
     }
   }
 
@@ -154,6 +167,16 @@ export class LeaseService {
     this.onFileFree(file)
   }
 
+  /** Who owns a protected file now; null if its backing file cannot be asked. */
+  ownerOf(id: FileId): number | null {
+    try {
+      return this.files.get(id)?.node.ownerUid() ?? null
+    } catch (error) {
+      if (error instanceof LinuxError) return null
+      throw error
+    }
+  }
+
   addPoller(ofd: Ofd, kh: bigint, notifier: Notifier): void {
     const entry = this.#pollers.get(ofd)
     if (entry === undefined) this.#pollers.set(ofd, { notifier, handles: new Set([kh]) })
@@ -163,7 +186,11 @@ export class LeaseService {
   /** The last descriptor is closed: what is still mapped decides what becomes of its leases (L7). */
   closed(ofd: Ofd, file: OpenFile, id: FileId): void {
     this.#pollers.delete(ofd)
-    if (!this.rules.nextLeaseOf(ofd, 0)) return
+    if (this.rules.nextLeaseOf(ofd, 0) === undefined) {
+      // It may have asked for one with START, and is then remembered.
+      this.step({ kind: 'ofd-closed', ofd, mappings: [] })
+      return
+    }
     this.takeExits()
     this.step({ kind: 'ofd-closed', ofd, mappings: this.mappings.watch(id, file.node) })
     this.mappings.settle(id)
@@ -187,8 +214,8 @@ export class LeaseService {
       case 'event': {
         for (const owner of effect.event.lease.owners) this.settle(owner)
         if (!this.events.hasReaders) return
-        const file = this.files.get(effect.event.lease.file)
-        const viewers = [Number(effect.event.lease.user), file?.node.ownerUid() ?? -1]
+        const owner = this.ownerOf(effect.event.lease.file)
+        const viewers = [Number(effect.event.lease.user), ...(owner === null ? [] : [owner])]
         this.events.publish(formatLeaseEvent(effect.event, this), viewers)
         return
       }

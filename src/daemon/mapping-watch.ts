@@ -7,7 +7,7 @@ import type { Input, LeaseRules, Mapping } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { FileId, ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
-import { check } from '../linux/error.js'
+import { check, LinuxError } from '../linux/error.js'
 import { procFd, statFd } from '../linux/files.js'
 import { cstr } from '../linux/libc.js'
 import { readMappings } from '../linux/processes.js'
@@ -59,7 +59,8 @@ export class MappingWatch {
     for (const lease of this.#service.rules.leasesOf(id)) {
       for (const owner of lease.owners) owners.add(owner)
     }
-    const { ino } = statFd(node.backingFd())
+    const ino = inodeOf(node)
+    if (ino === null) return []
     const mappings: Mapping[] = []
     for (const process of owners) {
       const pid = this.#service.processes.pidOf(process)
@@ -96,8 +97,11 @@ export class MappingWatch {
       const length = raw.read(this.#inotify, this.#buffer, this.#buffer.length)
       if (length === -Errno.EAGAIN || length === -Errno.EINTR || length <= 0) break
       for (let offset = 0; offset + 16 <= length; ) {
-        const id = this.#files.get(this.#buffer.readInt32LE(offset))
+        const descriptor = this.#buffer.readInt32LE(offset)
+        const id = this.#files.get(descriptor)
         if (id !== undefined) touched.add(id)
+        // The kernel's queue was full: anything may have happened.
+        if (descriptor < 0) for (const each of this.#watches.keys()) touched.add(each)
         offset += 16 + this.#buffer.readUInt32LE(offset + 12)
       }
     }
@@ -108,5 +112,15 @@ export class MappingWatch {
       this.#service.step({ kind: 'mappings-changed', file: id, mappings: this.#look(id, watch.node) })
       this.settle(id)
     }
+  }
+}
+
+/** null if the backing file cannot even be looked at: then no mapping of it can be told from others. */
+function inodeOf(node: FileNode): bigint | null {
+  try {
+    return statFd(node.backingFd()).ino
+  } catch (error) {
+    if (error instanceof LinuxError) return null
+    throw error
   }
 }

@@ -76,7 +76,7 @@ function hasOpen(pid: number, ino: bigint, path: Buffer): boolean {
   return false
 }
 
-/** Processes with a file open, or their working directory, below a directory that is about to be covered. */
+/** Processes with a file open below a directory that is about to be covered. */
 export function findUsers(directory: Buffer): string | null {
   const prefix = Buffer.concat([directory, Buffer.from('/')])
   const pids = otherPids().filter((pid) => {

@@ -94,11 +94,9 @@ export class ProcessTable {
   }
 
   #forgetOldest(): void {
-    if (this.#entries.size - this.#byPidfd.size <= REMEMBERED_MAX) return
     for (const [key, entry] of this.#entries) {
-      if (entry.pidfd !== null) continue
-      this.#forget(key, entry)
-      return
+      if (this.#entries.size - this.#byPidfd.size <= REMEMBERED_MAX) return
+      if (entry.pidfd === null) this.#forget(key, entry)
     }
   }
 
@@ -118,9 +116,14 @@ export class ProcessTable {
       close(pidfd)
       return false
     }
+    try {
+      this.#exits.add(pidfd)
+    } catch (error) {
+      close(pidfd)
+      throw error
+    }
     entry.pidfd = pidfd
     this.#byPidfd.set(pidfd, key)
-    this.#exits.add(pidfd)
     return true
   }
 

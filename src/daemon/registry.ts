@@ -3,10 +3,10 @@
  * mount sits, and the file `N.lock`, which it keeps locked while it lives. A lock that can be had belongs to
  * an engine that is dead, whatever /proc or its mount say; asking never touches a mount and so never hangs.
  */
-import { mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { close, lock, open, readFileIfAny, tryLock, writeAll } from '../linux/files.js'
+import { close, lock, open, tryLock } from '../linux/files.js'
 import { type MountInfo, readMounts, unmount } from '../linux/mounts.js'
 
 export const DATA_TYPE = 'fuse.holdfast'
@@ -19,9 +19,9 @@ export function runDirectory(uid = process.getuid?.() ?? 0): string {
 }
 
 /** Held while somebody decides what to mount, so that two runs of one file do not both mount over it. */
-export function withRunLock<T>(action: () => T): T {
-  const directory = runDirectory()
-  mkdirSync(directory, { recursive: true, mode: 0o755 })
+export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
+  // Everybody must get through it to the control directories, whatever the umask of the first user of it.
+  if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755)
   const fd = open(`${directory}/lock`, c.O_RDWR | c.O_CREAT, 0o600)
   try {
     lock(fd)
@@ -41,8 +41,7 @@ export interface Registration {
 }
 
 /** Call it under `withRunLock`. */
-export function register(): Registration {
-  const directory = runDirectory()
+export function register(directory = runDirectory()): Registration {
   for (let number = 0; ; number++) {
     const control = `${directory}/${number}`
     // Everybody may read it, and so ask whether the engine lives; only its owner may write.
@@ -51,11 +50,9 @@ export function register(): Registration {
       close(lockFd)
       continue
     }
-    writeAll(lockFd, Buffer.from(`${process.pid}\n`))
     mkdirSync(control, { recursive: true, mode: 0o755 })
     const remove = () => {
-      rmdirSync(control)
-      unlinkSync(`${control}.lock`)
+      removePlace(control)
       close(lockFd)
     }
     return { number, control, remove }
@@ -76,11 +73,6 @@ export function isAlive(control: string): boolean | null {
   } finally {
     close(fd)
   }
-}
-
-export function enginePid(control: string): number | null {
-  const bytes = readFileIfAny(`${control}.lock`)
-  return bytes === null ? null : Number(bytes.toString('latin1').trim().split('\n').at(-1))
 }
 
 /** Is it a mount of ours, data or control? Its source is the control directory of its engine. */
@@ -105,55 +97,70 @@ export function liveEngines(mounts = readMounts()): string[] {
 }
 
 /**
- * Removes what engines left that were killed: their mounts, topmost first, and their places.
+ * Removes what engines left that were killed: their mounts, topmost first, and their places. What cannot be
+ * removed stays, and fails nothing: any command may come across it.
  * @returns the mountpoints that were freed.
  */
-export function removeDead(): Buffer[] {
-  const freed: Buffer[] = []
-  const isDead = (mount: MountInfo) => {
-    try {
-      return isHoldfast(mount) && isAlive(mount.source.toString()) === false
-    } catch {
-      return false
+export function removeDead(directory = runDirectory()): Buffer[] {
+  const isRoot = process.getuid?.() === 0
+  const mayRemove = ({ source }: MountInfo) => isRoot || source.toString().startsWith(`${directory}/`)
+  const deadMounts = () => readMounts().filter((mount) => mayRemove(mount) && isDead(mount))
+  if (deadMounts().length === 0 && deadPlaces(directory).length === 0) return []
+  // Looked at again under the lock: while we look and unmount, nobody puts a new mount where a dead one was.
+  return withRunLock(() => {
+    const freed: Buffer[] = []
+    for (const mount of deadMounts().reverse()) {
+      if (tryUnmount(mount.mountpoint) && mount.type === DATA_TYPE) freed.push(mount.mountpoint)
     }
-  }
-  for (const mount of readMounts().filter(isDead).reverse()) {
-    if (!tryUnmount(mount.mountpoint)) continue
-    if (mount.type === DATA_TYPE) freed.push(mount.mountpoint)
-  }
-  removeDeadPlaces()
-  return freed
+    for (const control of deadPlaces(directory)) removePlace(control)
+    return freed
+  }, directory)
 }
 
-/** @returns false if this user may not. */
+function isDead(mount: MountInfo): boolean {
+  try {
+    return isHoldfast(mount) && isAlive(mount.source.toString()) === false
+  } catch {
+    return false // Another user's, not ours to ask about.
+  }
+}
+
+/** @returns false if this user may not, or somebody else was faster. */
 function tryUnmount(mountpoint: Buffer): boolean {
   try {
     unmount(mountpoint, c.MNT_DETACH)
     return true
   } catch (error) {
-    if (error instanceof LinuxError && (error.code === 'EPERM' || error.code === 'EINVAL')) return false
+    if (error instanceof LinuxError) return false
     throw error
   }
 }
 
-function removeDeadPlaces(): void {
-  const directory = runDirectory()
+/** Places of engines that are dead, and whose mounts are gone. */
+function deadPlaces(directory: string): string[] {
   let names: string[]
   try {
     names = readdirSync(directory)
   } catch {
-    return // No run directory: nobody has ever run here.
+    return [] // No run directory: nobody has ever run here.
   }
-  const mounted = new Set(
-    readMounts()
-      .filter(isHoldfast)
-      .map((mount) => mount.source.toString()),
-  )
-  for (const name of names) {
-    const number = /^(\d+)\.lock$/.exec(name)?.[1]
-    const control = `${directory}/${number}`
-    if (number === undefined || mounted.has(control) || isAlive(control) !== false) continue
-    rmdirSync(control)
-    unlinkSync(`${control}.lock`)
+  const locks = names.filter((name) => /^\d+\.lock$/.test(name))
+  if (locks.length === 0) return []
+  const mounts = readMounts().filter(isHoldfast)
+  const mounted = new Set(mounts.map((mount) => mount.source.toString()))
+  return locks
+    .map((name) => `${directory}/${name.slice(0, -'.lock'.length)}`)
+    .filter((control) => !mounted.has(control) && isAlive(control) === false)
+}
+
+/** The directory first: as long as the lock file is there, somebody can find out that the engine is dead. */
+function removePlace(control: string): void {
+  for (const remove of [() => rmdirSync(control), () => unlinkSync(`${control}.lock`)]) {
+    try {
+      remove()
+    } catch (error) {
+      const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      if (!isGone) return // It will be found dead again by the next command.
+    }
   }
 }

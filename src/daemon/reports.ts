@@ -13,11 +13,13 @@ import {
 import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import type { LeaseInfo, PinInfo } from '../lease/index.js'
 import type { ContextId, FileId } from '../lib/ids.js'
+import { LinuxError } from '../linux/error.js'
 import { statFd } from '../linux/files.js'
 import { readDescriptor, readDescriptorPath } from '../linux/processes.js'
+import type { Statx } from '../linux/stat.js'
 import { filePath, pathText, timestamp } from './event-records.js'
 import type { Ioctls } from './ioctls.js'
-import type { LeaseService } from './lease-service.js'
+import type { LeaseService, ProtectedFile } from './lease-service.js'
 
 /** What the engine itself adds to its reports. */
 export interface EngineView {
@@ -76,19 +78,19 @@ export class Reports implements ControlSource {
   /** R1: everybody sees their own processes and files; root sees all. */
   #maySee(uid: number, file: FileId, user: number, lease?: LeaseInfo): boolean {
     if (uid === 0 || uid === user) return true
-    if (this.#service.files.get(file)?.node.ownerUid() === uid) return true
+    if (this.#service.ownerOf(file) === uid) return true
     return lease?.owners.some((owner) => this.#service.processes.uidOf(owner) === uid) ?? false
   }
 
   #leaseRecord(lease: LeaseInfo): LeaseRecord {
     const file = this.#service.files.get(lease.file)
-    const stat = file === undefined ? null : statFd(file.node.backingFd())
+    const stat = file === undefined ? null : tryStat(file)
     const now = this.#service.now()
     return {
       type: 'lease',
       id: lease.id,
       ...pathText(filePath(lease.file, this.#service)),
-      mountpoint: file?.mountpoint().toString() ?? '?',
+      mountpoint: mountpointText(file),
       device: stat === null ? '?' : `${stat.devMajor}:${stat.devMinor}`,
       inode: stat === null ? '?' : String(stat.ino),
       start: lease.range.start,
@@ -112,7 +114,7 @@ export class Reports implements ControlSource {
       id: pin.id,
       lease: pin.lease,
       ...pathText(filePath(pin.file, this.#service)),
-      mountpoint: this.#service.files.get(pin.file)?.mountpoint().toString() ?? '?',
+      mountpoint: mountpointText(this.#service.files.get(pin.file)),
       start: pin.range.start,
       length: rangeLength(pin.range),
       count: pin.count,
@@ -193,6 +195,21 @@ export class Reports implements ControlSource {
   command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
     this.#engine.command(line, request, done)
   }
+}
+
+/** One file that cannot be looked at must not keep the others out of a report. */
+function tryStat(file: ProtectedFile): Statx | null {
+  try {
+    return statFd(file.node.backingFd())
+  } catch (error) {
+    if (error instanceof LinuxError) return null
+    throw error
+  }
+}
+
+/** As the MountRecord of the mount has it. */
+function mountpointText(file: ProtectedFile | undefined): string {
+  return file === undefined ? '?' : pathText(file.mountpoint()).file
 }
 
 function descriptorsOf(pid: number): number[] {

@@ -26,6 +26,8 @@ export function startSupervisor(cleanup: readonly string[]): Supervisor {
     detached: true,
     cwd: '/',
   })
+  // Without a supervisor everything works but for the tidying up after a SIGKILL, which the next command does.
+  child.on('error', () => {})
   child.unref()
   close(readEnd)
   return {
