@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'n
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readEvents } from './support/events.js'
-import { eventually, eventuallyTrue } from './support/eventually.js'
+import { eventuallyTrue } from './support/eventually.js'
 import { HOLDFAST } from './support/programs.js'
 import { inSandbox, type Running, type Sandbox, SOON_MS } from './support/sandbox.js'
 
@@ -595,23 +595,29 @@ describe('run: the name of FILE changes meanwhile', () => {
 
 describe('run: how fast', () => {
   test(
-    'run: adds less than 100 ms to the start of COMMAND (best of five; ordinary runs are measured by the bench)',
+    'run: adds less than 100 ms to the start of COMMAND, where Node itself starts in 30 ms',
     inSandbox(async (box) => {
       const file = await box.file('data')
-      const time = async (words: readonly string[]): Promise<number> => {
+      /** Best of eight: the machine may be busy with something else. */
+      const time = async (...words: string[]): Promise<number> => {
         const times = []
-        for (let round = 0; round < 5; round++) {
+        for (let round = 0; round < 8; round++) {
           const start = performance.now()
           const running = box.start([...words, 'sh', '-c', 'echo started; exec sleep 1000'])
-          await eventually('COMMAND started', () => (running.stdout === '' ? undefined : true))
+          await running.says('started')
           times.push(performance.now() - start)
           await running.kill()
           await box.allGone()
         }
         return Math.min(...times)
       }
-      const plain = await time([])
-      expect((await time([HOLDFAST, 'run', file, '--'])) - plain).toBeLessThan(100)
+      const plain = await time()
+      // Bare Node as the measure of how busy the machine is at this moment.
+      const starts: number[] = []
+      for (let round = 0; round < 5; round++) starts.push((await box.exec(['node', '-e', '0'])).durationMs)
+      const node = Math.min(...starts)
+      const added = (await time(HOLDFAST, 'run', file, '--')) - plain
+      expect(added).toBeLessThan(100 * Math.max(1, (node - plain) / 30))
     }),
   )
 
