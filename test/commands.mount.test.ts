@@ -1,7 +1,9 @@
 /** The commands other than `run`: mount, umount, lease, leases, pins, who, status, doctor. */
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { readEvents } from './support/events.js'
 import { eventuallyTrue } from './support/eventually.js'
+import { NORMAL, POLLPRI } from './support/ioctl.js'
 import { listing, statusMounts } from './support/listing.js'
 import { HOLDFAST, program } from './support/programs.js'
 import { inSandbox, SOON_MS } from './support/sandbox.js'
@@ -161,6 +163,27 @@ describe('mount and umount', () => {
       for (const engine of (await box.helpers()).engines) process.kill(engine.pid, 'SIGKILL')
       await box.allGone()
       expect(await box.must('wc -c < tree/a')).toBe('65536\n')
+    }),
+  )
+
+  test(
+    'mount: kill -9 of the engine ends whoever waits in it with an error, and changes no file',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/a')
+      await box.must(`'${HOLDFAST}' mount tree`)
+      const holder = await box.agent('holder')
+      const breaker = await box.agent('breaker')
+      const fd = await holder.open(file)
+      await holder.setLease(fd, { flags: NORMAL, breakMs: 10_000 })
+      const events = await readEvents(box, file)
+      const polled = holder.call('poll', fd, POLLPRI, 10_000)
+      const truncated = breaker.call('truncate', file, 0)
+      expect(await polled).toBe(String(POLLPRI))
+      for (const engine of (await box.helpers()).engines) process.kill(engine.pid, 'SIGKILL')
+      expect(await truncated).toMatch(/^(ECONNABORTED|ENOTCONN|EIO)$/)
+      await box.allGone()
+      expect(await box.must('wc -c < tree/a')).toBe('65536\n')
+      await events.stop()
     }),
   )
 

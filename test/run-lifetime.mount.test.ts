@@ -199,6 +199,26 @@ describe('run: who is killed', () => {
       }
     }),
   )
+
+  test.each<[string, NodeJS.Signals, boolean]>([
+    ['kill -9 of the launcher', 'SIGKILL', false],
+    ['SIGTERM to the launcher', 'SIGTERM', false],
+    ['Ctrl-C, which reaches the whole group', 'SIGINT', true],
+    ['SIGKILL to the whole group', 'SIGKILL', true],
+  ])('run: %s at any moment of the start leaves nothing behind', async (_name, signal, group) => {
+    await inSandbox(async (box) => {
+      const file = await box.file('data')
+      for (let afterMs = 0; afterMs <= 130; afterMs += 10) {
+        const running = box.start([HOLDFAST, 'run', file, '--', 'sleep', '1000'])
+        // The moment is what is tried here: there is nothing to wait for.
+        await new Promise((resolve) => setTimeout(resolve, afterMs))
+        process.kill(group ? -running.pid : running.pid, signal)
+        await running.ended
+        await box.allGone(SOON_MS + 3_000)
+      }
+      await expectFree(box, file)
+    })()
+  })
 })
 
 function isZombie(running: Running): boolean {

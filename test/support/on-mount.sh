@@ -72,11 +72,11 @@ mkdir "$PLAIN" "$BACKING" || exit 97
 $SERVER "$BACKING" "$MOUNT" >"$WORK/server.out" 2>"$WORK/server.err" &
 SERVER_PID=$!
 for _ in $(seq 200); do
-  grep -q ready "$WORK/server.out" && break
+  grep -qs ready "$WORK/server.out" && break
   kill -0 "$SERVER_PID" 2>/dev/null || break
   sleep 0.05
 done
-if ! grep -q ready "$WORK/server.out"; then
+if ! grep -qs ready "$WORK/server.out"; then
   cat "$WORK/server.err" >&2
   exit 98
 fi

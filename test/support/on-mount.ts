@@ -1,0 +1,61 @@
+/**
+ * Runs a Python program of test/programs beside a plain directory and a mount of its twin, on a fresh file system
+ * in a mount namespace of its own; see on-mount.sh. The test process touches neither.
+ */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { PLAIN_ENVIRONMENT } from './sandbox.js'
+
+const SUPPORT = import.meta.dirname
+const PROGRAMS = path.join(SUPPORT, '..', 'programs')
+
+export const FILE_SYSTEMS = ['ext4', 'xfs', 'btrfs', 'tmpfs', 'overlay'] as const
+export type FileSystemKind = (typeof FILE_SYSTEMS)[number]
+
+/** Whoever serves the mount: a command that gets the directory and the mountpoint as its last arguments. */
+export type Server = readonly string[]
+
+/** The plain passthrough of `src/passthrough`, without leases. */
+export function plainServer(kind: FileSystemKind, ...options: string[]): Server {
+  const stack = kind === 'overlay' ? ['--stack-depth', '2'] : []
+  return [process.execPath, path.join(SUPPORT, 'serve-plain.js'), ...stack, ...options]
+}
+
+export interface OnMountOptions {
+  readonly kind: FileSystemKind
+  readonly server: Server
+  /** Given to `sh -c`; finds $PLAIN, $BACKING, $MOUNT and $PROGRAMS. */
+  readonly script: string
+  readonly sizeMib?: number
+  readonly mkfsOptions?: string
+  readonly timeoutS?: number
+}
+
+/** @returns what the script printed, line by line. Throws, quoting everything, if it or the mount failed. */
+export function onMount(options: OnMountOptions): string[] {
+  const work = mkdtempSync(path.join(tmpdir(), 'hf-plain-'))
+  const timeoutS = options.timeoutS ?? 100
+  const argv = ['-m', '--propagation', 'private', path.join(SUPPORT, 'on-mount.sh'), work, options.kind]
+  try {
+    const done = spawnSync('unshare', [...argv, ...options.server, '--', 'sh', '-c', options.script], {
+      env: {
+        ...PLAIN_ENVIRONMENT,
+        PROGRAMS,
+        TIMEOUT_S: String(timeoutS),
+        SIZE_MIB: String(options.sizeMib ?? 400),
+        MKFS_OPTIONS: options.mkfsOptions ?? '',
+      },
+      encoding: 'latin1',
+      timeout: (timeoutS + 30) * 1000,
+      maxBuffer: 1 << 24,
+    })
+    if (done.status !== 0) {
+      throw new Error(`ended with ${done.status ?? done.signal}:\n${done.stdout}\n${done.stderr}`)
+    }
+    return done.stdout.split('\n').filter((line) => line !== '')
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
