@@ -1,0 +1,201 @@
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { MountInfo } from '../linux/mounts.js'
+import { testDirectory } from '../linux/test-directory.js'
+import { TestShell } from '../linux/test-shell.js'
+import {
+  CONTROL_TYPE,
+  DATA_TYPE,
+  isAlive,
+  isHoldfast,
+  liveEngines,
+  register,
+  removeDead,
+  runDirectory,
+  withRunLock,
+} from './registry.js'
+
+const parent = testDirectory()
+let count = 0
+
+/** A run directory of one test. */
+function fresh(): string {
+  const directory = path.join(parent, String(count++))
+  mkdirSync(directory)
+  return directory
+}
+
+/** A process that holds a place as an engine does. */
+async function engine(control: string): Promise<TestShell> {
+  mkdirSync(control)
+  const shell = new TestShell('exec 9>"$1.lock"; flock -x 9; echo locked; read x', [control])
+  await shell.line()
+  return shell
+}
+
+const mountOf = (type: string, source: string): MountInfo => ({
+  id: 1,
+  parent: 2,
+  major: 0,
+  minor: 3,
+  root: Buffer.from('/'),
+  mountpoint: Buffer.from(source),
+  options: [],
+  type,
+  source: Buffer.from(source),
+  superOptions: [],
+})
+
+test('runDirectory: root has one for the machine, others one each', () => {
+  expect(runDirectory(0)).toBe('/run/holdfast')
+  expect(runDirectory(1000)).toMatch(/\/holdfast$/)
+  expect(runDirectory(1000)).not.toBe('/run/holdfast')
+})
+
+describe('register', () => {
+  test('takes the smallest number that no living engine has, and gives it back', () => {
+    const directory = fresh()
+    const first = register(directory)
+    const second = register(directory)
+    expect([first.number, second.number]).toEqual([0, 1])
+    expect(first.control).toBe(`${directory}/0`)
+    expect([isAlive(first.control), isAlive(second.control)]).toEqual([true, true])
+    first.remove()
+    expect(isAlive(first.control)).toBeNull()
+    expect(existsSync(first.control)).toBe(false)
+    const third = register(directory)
+    expect(third.number).toBe(0)
+    for (const each of [second, third]) each.remove()
+  })
+
+  test('a place whose engine was killed can be taken again as it is', async () => {
+    const directory = fresh()
+    const shell = await engine(`${directory}/0`)
+    expect(register(directory).number).toBe(1)
+    await shell.kill()
+    expect(isAlive(`${directory}/0`)).toBe(false)
+    expect(register(directory).number).toBe(0)
+  })
+
+  test('everybody may ask whether an engine lives, nobody else may write', () => {
+    const place = register(fresh())
+    expect(statSync(`${place.control}.lock`).mode & 0o022).toBe(0)
+    place.remove()
+  })
+
+  test('removing a place that somebody else has tidied up already is no failure', () => {
+    const place = register(fresh())
+    rmSync(place.control, { recursive: true })
+    rmSync(`${place.control}.lock`)
+    place.remove()
+  })
+})
+
+describe('isAlive', () => {
+  test('true while the process lives, false after SIGKILL, null for what never was', async () => {
+    const control = `${fresh()}/0`
+    expect(isAlive(control)).toBeNull()
+    const shell = await engine(control)
+    expect(isAlive(control)).toBe(true)
+    await shell.kill()
+    expect(isAlive(control)).toBe(false)
+  })
+
+  test('asking takes nothing away: the next one gets the same answer', async () => {
+    const control = `${fresh()}/0`
+    const shell = await engine(control)
+    await shell.kill()
+    expect([isAlive(control), isAlive(control)]).toEqual([false, false])
+  })
+})
+
+describe('removeDead', () => {
+  test('removes the place of an engine that was killed, and leaves one that lives', async () => {
+    const directory = fresh()
+    const dead = await engine(`${directory}/0`)
+    await using alive = await engine(`${directory}/1`)
+    await dead.kill()
+    expect(removeDead(directory)).toEqual([])
+    expect(existsSync(`${directory}/0`)).toBe(false)
+    expect(existsSync(`${directory}/0.lock`)).toBe(false)
+    expect(existsSync(`${directory}/1`)).toBe(true)
+    expect(alive.pid).toBeGreaterThan(0)
+  })
+
+  test('half a place is removed too: an engine can be killed between any two steps', () => {
+    const directory = fresh()
+    writeFileSync(`${directory}/3.lock`, '')
+    expect(removeDead(directory)).toEqual([])
+    expect(existsSync(`${directory}/3.lock`)).toBe(false)
+  })
+
+  test('what cannot be removed stays, with its lock file, and fails nothing', () => {
+    const directory = fresh()
+    mkdirSync(`${directory}/4/something`, { recursive: true })
+    writeFileSync(`${directory}/4.lock`, '')
+    expect(removeDead(directory)).toEqual([])
+    expect(existsSync(`${directory}/4.lock`)).toBe(true)
+  })
+
+  test('files that are not ours are left alone', () => {
+    const directory = fresh()
+    for (const name of ['lock', 'x.lock', '1.lock.bak', '-1.lock']) writeFileSync(`${directory}/${name}`, '')
+    removeDead(directory)
+    for (const name of ['lock', 'x.lock', '1.lock.bak', '-1.lock']) {
+      expect(existsSync(`${directory}/${name}`)).toBe(true)
+    }
+  })
+
+  test('a machine on which nothing ever ran has nothing to remove, and gets no directory for it', () => {
+    const directory = `${parent}/never`
+    expect(removeDead(directory)).toEqual([])
+    expect(existsSync(directory)).toBe(false)
+  })
+})
+
+describe('withRunLock', () => {
+  test('makes the run directory for everybody, whatever the umask', () => {
+    const directory = `${parent}/under/umask`
+    const before = process.umask(0o077)
+    try {
+      expect(withRunLock(() => 7, directory)).toBe(7)
+    } finally {
+      process.umask(before)
+    }
+    expect(statSync(directory).mode & 0o777).toBe(0o755)
+  })
+
+  test('waits for another process, and lets go also when the action throws', async () => {
+    const directory = fresh()
+    await using shell = new TestShell('exec 9>"$1/lock"; flock -x 9; echo locked; sleep 0.1', [directory])
+    await shell.line()
+    const before = performance.now()
+    expect(() =>
+      withRunLock(() => {
+        throw new Error('refused')
+      }, directory),
+    ).toThrow('refused')
+    expect(performance.now() - before).toBeGreaterThan(20)
+    expect(withRunLock(() => 1, directory)).toBe(1)
+  })
+})
+
+describe('liveEngines', () => {
+  test('control mounts whose engine lives; data mounts, dead ones and others are none', async () => {
+    const directory = fresh()
+    const dead = await engine(`${directory}/0`)
+    await using alive = await engine(`${directory}/1`)
+    await dead.kill()
+    const mounts = [
+      mountOf(CONTROL_TYPE, `${directory}/0`),
+      mountOf(CONTROL_TYPE, `${directory}/1`),
+      mountOf(DATA_TYPE, `${directory}/1`),
+      mountOf('tmpfs', `${directory}/1`),
+      mountOf(CONTROL_TYPE, `${directory}/2`),
+    ]
+    expect(liveEngines(mounts)).toEqual([`${directory}/1`])
+    expect(mounts.filter(isHoldfast)).toHaveLength(4)
+    expect(alive.pid).toBeGreaterThan(0)
+  })
+})
