@@ -71,7 +71,13 @@ function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
   const taken = abi.decodeLease(request)
   const owner = { lease: taken.id, signo: 0, value: 0 }
   // The shell that holds the descriptor becomes the owner; this process is about to end.
-  ask(fd, abi.SETOWN, abi.encodeOwnerRequest({ ...owner, operation: 'add', pid: process.ppid }))
+  try {
+    ask(fd, abi.SETOWN, abi.encodeOwnerRequest({ ...owner, operation: 'add', pid: process.ppid }))
+  } catch (error) {
+    // Who is told of a failure must not be left with a lease.
+    raw.ioctl(fd, abi.RELEASE, abi.encodeU64(taken.id))
+    throw error
+  }
   ask(fd, abi.SETOWN, abi.encodeOwnerRequest({ ...owner, operation: 'remove', pid: 0 }))
   if (options.json === true)
     printJson({ lease: taken.id, fd, mode: taken.mode, level: taken.level, owner: process.ppid })

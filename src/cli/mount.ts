@@ -11,7 +11,7 @@ import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { type MountInfo, unmount } from '../linux/mounts.js'
-import { Poller } from '../linux/poller.js'
+import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
@@ -132,7 +132,5 @@ export function umount(mountpoint: string): void {
 
 /** The engine tidies up behind itself. With its process the last hold on the backing file system goes. */
 function ended(pidfd: number): void {
-  const poller = new Poller()
-  poller.add(pidfd, c.POLLIN, () => {})
-  poller.wait(END_PATIENCE_MS)
+  waitReadable(pidfd, END_PATIENCE_MS)
 }

@@ -2,6 +2,7 @@
 
 import type { LeaseRecord, MountRecord, PinRecord, ReportRecord } from '../control/formats/records.js'
 import { liveEngines } from '../daemon/main.js'
+import { LinuxError } from '../linux/error.js'
 import { readFile } from '../linux/files.js'
 
 /** The records of one engine, as far as this user may see them. */
@@ -19,9 +20,21 @@ export interface Report {
   readonly pins: readonly PinRecord[]
 }
 
+/** What a report fails with whose engine has ended since it was found, or that is not for us. */
+const NOT_THERE = new Set(['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EACCES'])
+
+function readReportIfAny(control: string): ReportRecord[] {
+  try {
+    return readReport(control)
+  } catch (error) {
+    if (error instanceof LinuxError && NOT_THERE.has(error.code)) return []
+    throw error
+  }
+}
+
 /** Of all engines that live. */
 export function readReports(): Report {
-  const records = liveEngines().flatMap(readReport)
+  const records = liveEngines().flatMap(readReportIfAny)
   return {
     mounts: records.filter((record) => record.type === 'mount'),
     leases: records.filter((record) => record.type === 'lease'),

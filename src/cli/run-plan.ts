@@ -35,17 +35,19 @@ export function runPlan(options: RunPlanOptions): Plan {
   plan.line('hf_ok=1')
   for (const file of options.files) {
     const fd = free.shift()
+    plan.line('hf_why=')
     if (fd !== undefined) {
       kept.push(fd)
       // Looked at first, since the complaint of a redirection that fails cannot be silenced: exec would keep
       // the silence for COMMAND.
       plan.line('[ -r ', file.path, ` ] && command exec ${fd}<`, file.path, ' || hf_ok=')
-      take(plan, options.request(fd), file)
+      ask(plan, options.request(fd), file)
     } else {
-      plan.line('[ -z "$hf_ok" ] || { :')
-      take(plan, options.request(9), file)
-      plan.line('} 2>/dev/null 9<', file.path, ' || hf_ok=')
+      plan.line('[ -z "$hf_ok" ] || {')
+      ask(plan, options.request(9), file)
+      plan.line('} 2>/dev/null 9<', file.path)
     }
+    judge(plan, file)
   }
   plan.line('if [ -n "$hf_ok" ]; then')
   // The environment is taken from where the kernel keeps it: a shell drops names that are no identifiers
@@ -78,17 +80,20 @@ function assignments(environment: readonly Buffer[]): Buffer[] {
   })
 }
 
-/** Asks through the control directory, so that the very process that becomes COMMAND takes the lease. */
-function take(plan: Plan, request: string, file: HeldFile): void {
+/**
+ * Asks through the control directory, so that the very process that becomes COMMAND takes the lease. Only what
+ * is read back counts: a shell cannot open a file for both without making it, and where the engine has just
+ * ended it would write to a file of its own.
+ */
+function ask(plan: Plan, request: string, file: HeldFile): void {
   const ctl = Buffer.concat([file.control, Buffer.from('/ctl')])
-  plan.line('hf_why=')
-  plan.line(
-    `[ -z "$hf_ok" ] || { echo '${request}' >&0 || { hf_ok=; read -r hf_why; }; } 2>/dev/null 0<>`,
-    ctl,
-    ' || hf_ok=',
-  )
+  plan.line(`[ -z "$hf_ok" ] || { echo '${request}' >&0; read -r hf_why; } 2>/dev/null 0<>`, ctl)
+}
+
+function judge(plan: Plan, file: HeldFile): void {
   plan.line('case $hf_why in')
-  plan.line('  "" | ENODEV* | EBADF*) ;;')
+  plan.line('  ok) ;;')
+  plan.line('  "" | ENODEV* | EBADF*) hf_ok= ;;')
   plan.line("  *) printf 'holdfast: %s: %s\\n' ", file.path, ' "$hf_why" >&2; exit 1 ;;')
   plan.line('esac')
 }

@@ -9,7 +9,7 @@ import { LinuxError } from '../linux/error.js'
 import { close, open, statFd } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
 import { attach, cloneTree, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
-import { Poller } from '../linux/poller.js'
+import { waitReadable } from '../linux/poller.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
 import type { Ioctls } from './ioctls.js'
@@ -121,13 +121,9 @@ export class DataMount {
 
   /** INIT comes before the mount is attached: a kernel that is too old is found out while nobody sees it. */
   #negotiate(): void {
-    const poller = new Poller()
-    poller.add(this.device.fd, c.POLLIN, () => {
-      this.session.receive()
-    })
     const deadline = performance.now() + INIT_PATIENCE_MS
     while (this.session.negotiated === null && performance.now() < deadline) {
-      poller.wait(INIT_PATIENCE_MS)
+      if (waitReadable(this.device.fd, INIT_PATIENCE_MS)) this.session.receive()
       if (this.session.initError !== null) throw this.session.initError
     }
     assert(this.session.negotiated !== null, 'the kernel did not start the FUSE protocol')

@@ -14,7 +14,7 @@ import { check } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
 import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
-import { Poller } from '../linux/poller.js'
+import { Poller, waitReadable } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
 import { createIoThreads, type ThreadedIo } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
@@ -46,6 +46,9 @@ export interface EngineOptions {
 
 /** How many turns of the fs loop may pass before Node's own loop gets one (signals, garbage, io threads). */
 const TURNS_PER_YIELD = 1024
+
+/** How many requests of one mount may be served before the others get their turn. */
+const REQUESTS_PER_TURN = 16
 
 /** How long whoever still has a control file open may take to notice that the engine ends. */
 const LAST_READERS_MS = 500
@@ -177,13 +180,11 @@ export class Engine {
 
   /** Readers of events get the end of the stream; the kernel says when the last of them has closed it. */
   #serveLastReaders(): void {
-    const poller = new Poller()
-    let isGone = false
-    poller.add(this.#controlDevice.fd, c.POLLIN, () => {
-      isGone = this.#controlSession.receive() === 'unmounted'
-    })
     const deadline = performance.now() + LAST_READERS_MS
-    while (!isGone && performance.now() < deadline) poller.wait(LAST_READERS_MS)
+    while (performance.now() < deadline) {
+      const isReadable = waitReadable(this.#controlDevice.fd, LAST_READERS_MS)
+      if (isReadable && this.#controlSession.receive() === 'unmounted') return
+    }
   }
 
   /** Keeps the mounts until this process has taken its lease or has ended. @returns false if it has ended. */
@@ -265,9 +266,16 @@ export class Engine {
   }
 
   #receive(mount: DataMount): void {
-    if (mount.session.receive() !== 'unmounted') return
-    mount.isGone = true
-    this.#poller.remove(mount.device.fd)
+    for (let count = 0; count < REQUESTS_PER_TURN; count++) {
+      // Reading in vain costs less than waiting: a close leaves a RELEASE that nobody waits for, and the next
+      // request of the same program often stands right behind it.
+      const received = mount.session.receive()
+      if (received === 'idle') return
+      if (received === 'handled') continue
+      mount.isGone = true
+      this.#poller.remove(mount.device.fd)
+      return
+    }
   }
 
   #isDone(): boolean {

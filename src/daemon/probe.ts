@@ -3,7 +3,7 @@ import { INIT_FLAGS, structs } from '../fuse/index.js'
 import * as c from '../linux/constants.js'
 import { close } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
-import { Poller } from '../linux/poller.js'
+import { waitReadable } from '../linux/poller.js'
 
 const PATIENCE_MS = 2000
 
@@ -39,13 +39,8 @@ export function probeFuse(): FuseAbility | null {
 }
 
 function readInit(device: FuseDevice): FuseAbility | null {
-  const poller = new Poller()
   const buffer = Buffer.alloc(1 << 17)
-  let length = 0
-  poller.add(device.fd, c.POLLIN, () => {
-    length = device.read(buffer)
-  })
-  poller.wait(PATIENCE_MS)
+  const length = waitReadable(device.fd, PATIENCE_MS) ? device.read(buffer) : 0
   const { initIn, inHeader } = structs
   if (length < inHeader.size + initIn.size) return null
   const init = initIn.decode(buffer, inHeader.size)

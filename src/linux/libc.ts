@@ -32,10 +32,33 @@ export function bind<Args extends Arg[]>(
     name,
     TYPES[result],
     args.map((type) => TYPES[type]),
-  ) as unknown as (...args: Arg[]) => number
-  return (...args) => {
-    const value = call(...args)
-    return value === -1 ? -koffi.errno() : value
+  ) as unknown as Call
+  return withErrno(call, args.length) as (...args: Args) => number
+}
+
+type Call = (...args: unknown[]) => number
+
+/**
+ * Turns -1 into a negative errno. One function for each count of arguments: handing on a rest array costs more
+ * than many a system call.
+ */
+function withErrno(call: Call, count: number): Call {
+  const result = (value: number) => (value === -1 ? -koffi.errno() : value)
+  switch (count) {
+    case 0:
+      return () => result(call())
+    case 1:
+      return (a) => result(call(a))
+    case 2:
+      return (a, b) => result(call(a, b))
+    case 3:
+      return (a, b, c) => result(call(a, b, c))
+    case 4:
+      return (a, b, c, d) => result(call(a, b, c, d))
+    case 5:
+      return (a, b, c, d, e) => result(call(a, b, c, d, e))
+    default:
+      return (...args) => result(call(...args))
   }
 }
 
@@ -68,11 +91,9 @@ export function bindSyscall<Args extends Arg[]>(
   const call = libc.func('syscall', 'int64_t', [
     'int64_t',
     ...args.map((type) => TYPES[type]),
-  ]) as unknown as (number: number, ...args: Arg[]) => number
-  return (...args) => {
-    const value = call(number, ...args)
-    return value === -1 ? -koffi.errno() : value
-  }
+  ]) as unknown as Call
+  const bound: Call = (...rest) => call(number, ...rest)
+  return withErrno(bound, args.length) as (...args: Args) => number
 }
 
 /** The address of a Buffer's bytes, for iovecs. The Buffer must stay referenced while it is used. */

@@ -49,7 +49,7 @@ export function struct<F extends Fields>(name: string, size: number, fields: F):
   }
   assert(offset === size, `the fields of ${name} take ${offset} bytes, not ${size}`)
   const at = Object.fromEntries(layout.map((row) => [row.name, row.offset]))
-  const { read, write } = compile(layout)
+  const { read, write } = lazily(layout)
   return {
     name,
     size,
@@ -70,34 +70,40 @@ export function struct<F extends Fields>(name: string, size: number, fields: F):
   }
 }
 
-/** Decoding copies a template first, so that all results of a struct share one hidden class. */
-function compile(layout: readonly FieldLayout[]) {
-  const names: string[] = []
-  const offsets: number[] = []
-  const kinds: Field<unknown>[] = []
+type Read = (buffer: Buffer, at: number) => Record<string, unknown>
+type Write = (buffer: Buffer, at: number, value: Readonly<Record<string, unknown>>) => void
+
+/**
+ * Straight-line code for one struct, made when it is first needed. A loop over the fields would be one place in
+ * which all structs meet, and there V8 can neither inline a read nor keep the shape of the result: a fifth of
+ * what a request costs.
+ */
+function compile(layout: readonly FieldLayout[]): { read: Read; write: Write } {
+  const fields = layout.filter((row) => row.field !== null)
+  const reads = fields.map((row, index) => `${row.name}: k${index}.read(b, at + ${row.offset})`)
+  const writes = fields.map((row, index) => `k${index}.write(b, at + ${row.offset}, v.${row.name})`)
   const gaps = layout.filter((row) => row.field === null)
-  for (const row of layout) {
-    if (row.field === null) continue
-    names.push(row.name)
-    offsets.push(row.offset)
-    kinds.push(row.field)
-  }
-  const template: Record<string, unknown> = Object.fromEntries(names.map((name) => [name, 0]))
+  const fills = gaps.map((row) => `b.fill(0, at + ${row.offset}, at + ${row.offset + row.size})`)
+  const body = `return {
+    read: (b, at) => ({ ${reads.join(', ')} }),
+    write: (b, at, v) => { ${[...writes, ...fills].join('; ')} },
+  }`
+  // Only names and numbers of our own declarations stand in the code.
+  // oxlint-disable-next-line typescript/no-implied-eval -- see above
+  const make = new Function(...fields.map((_, index) => `k${index}`), body)
+  return make(...fields.map((row) => row.field)) as { read: Read; write: Write }
+}
+
+function lazily(layout: readonly FieldLayout[]): { read: Read; write: Write } {
+  let code: { read: Read; write: Write } | null = null
   return {
-    read(buffer: Buffer, at: number): Record<string, unknown> {
-      const value = { ...template }
-      for (let index = 0; index < kinds.length; index++) {
-        const kind = kinds[index] as Field<unknown>
-        value[names[index] as string] = kind.read(buffer, at + (offsets[index] as number))
-      }
-      return value
+    read(buffer, at) {
+      code ??= compile(layout)
+      return code.read(buffer, at)
     },
-    write(buffer: Buffer, at: number, value: Readonly<Record<string, unknown>>): void {
-      for (let index = 0; index < kinds.length; index++) {
-        const kind = kinds[index] as Field<unknown>
-        kind.write(buffer, at + (offsets[index] as number), value[names[index] as string])
-      }
-      for (const gap of gaps) buffer.fill(0, at + gap.offset, at + gap.offset + gap.size)
+    write(buffer, at, value) {
+      code ??= compile(layout)
+      code.write(buffer, at, value)
     },
   }
 }
