@@ -11,7 +11,7 @@
  * The ids stay until somebody else's are needed: one user's work switches once. Everything here is per thread
  * (raw system calls), but for the umask, which is the whole process's.
  */
-import { CAP_FSETID, CAP_SYS_RESOURCE } from '../linux/constants.js'
+import { CAP_FSETID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import { readStatus } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
@@ -30,10 +30,10 @@ class ThreadCapabilities {
     this.effectiveLow = (this.data.readUInt32LE(0) & ~withoutMask) >>> 0
   }
 
-  /** Makes the kept capabilities effective again, and `extraMask` where it is permitted. */
-  apply(extraMask: number): void {
+  /** Makes the kept capabilities effective again, but for `without`, and `extra` where it is permitted. */
+  apply({ extra = 0, without = 0 }: { readonly extra?: number; readonly without?: number } = {}): void {
     const permittedLow = this.data.readUInt32LE(4)
-    this.data.writeUInt32LE((this.effectiveLow | (extraMask & permittedLow)) >>> 0, 0)
+    this.data.writeUInt32LE(((this.effectiveLow & ~without) | (extra & permittedLow)) >>> 0, 0)
     check(raw.capset(this.header, this.data), 'capset')
   }
 }
@@ -57,7 +57,7 @@ export class Identity {
       ? new ThreadCapabilities((1 << CAP_FSETID) | (1 << CAP_SYS_RESOURCE))
       : null
     if (this.isPrivileged) check(raw.setgroups(0, null), 'setgroups')
-    this.capabilities?.apply(0)
+    this.capabilities?.apply()
   }
 
   /** Takes on the ids that own what is made next. */
@@ -76,7 +76,7 @@ export class Identity {
     raw.setfsuid(uid)
     this.uid = uid
     // The kernel lowers file capabilities when fsuid leaves 0, and raises them all when it returns.
-    this.capabilities?.apply(0)
+    this.capabilities?.apply()
   }
 
   /** The only supplementary group; it decides whether a new file may have the setgid bit. */
@@ -103,11 +103,21 @@ export class Identity {
 
   /** Runs `action` with the right to set and to keep setuid and setgid bits, as callers with CAP_FSETID have. */
   keepingSetid<T>(action: () => T): T {
-    this.capabilities?.apply(1 << CAP_FSETID)
+    this.capabilities?.apply({ extra: 1 << CAP_FSETID })
     try {
       return action()
     } finally {
-      this.capabilities?.apply(0)
+      this.capabilities?.apply()
+    }
+  }
+
+  /** Runs `action` without the right to see what only administrators may. */
+  asNoAdministrator<T>(action: () => T): T {
+    this.capabilities?.apply({ without: 1 << CAP_SYS_ADMIN })
+    try {
+      return action()
+    } finally {
+      this.capabilities?.apply()
     }
   }
 }

@@ -3,7 +3,7 @@
  * in a mount namespace of its own; see on-mount.sh. The test process touches neither.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { PLAIN_ENVIRONMENT } from './sandbox.js'
@@ -36,6 +36,8 @@ export interface OnMountOptions {
 /** @returns what the script printed, line by line. Throws, quoting everything, if it or the mount failed. */
 export function onMount(options: OnMountOptions): string[] {
   const work = mkdtempSync(path.join(tmpdir(), 'hf-plain-'))
+  // Ordinary users must be able to come here too.
+  chmodSync(work, 0o755)
   const timeoutS = options.timeoutS ?? 100
   const argv = ['-m', '--propagation', 'private', path.join(SUPPORT, 'on-mount.sh'), work, options.kind]
   try {
