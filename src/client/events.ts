@@ -30,6 +30,8 @@ export async function* events(file: FileSource, options: EventsOptions = {}): As
   }
   const fd = asHoldfastError('open', path, () => open(path, c.O_RDONLY | c.O_NONBLOCK))
   const buffer = Buffer.alloc(CHUNK_BYTES)
+  // A line that is longer than a chunk may be cut inside a character.
+  const decoder = new TextDecoder()
   let rest = ''
   try {
     while (options.signal?.aborted !== true) {
@@ -39,7 +41,7 @@ export async function* events(file: FileSource, options: EventsOptions = {}): As
         continue
       }
       if (asHoldfastError('read', path, () => check(length, 'read')) === 0) return
-      const lines = (rest + buffer.toString('utf8', 0, length)).split('\n')
+      const lines = (rest + decoder.decode(buffer.subarray(0, length), { stream: true })).split('\n')
       rest = lines.pop() ?? ''
       for (const line of lines) if (line !== '') yield JSON.parse(line) as EventRecord
     }

@@ -61,9 +61,19 @@ export class Lease extends EventEmitter<LeaseEvents> implements AsyncDisposable 
 
   #look(): void {
     if (!this.#isHeld) return
-    const { state } = this.status()
+    const state = this.#stateIfAny()
     if (state === 'breaking') this.emit('break')
     if (state === 'revoked') this.emit('revoked')
+  }
+
+  /** A lease that is gone, with its engine perhaps, protects nothing: to whoever waits for it that is revoked. */
+  #stateIfAny(): abi.LeaseReply['state'] {
+    try {
+      return this.status().state
+    } catch (error) {
+      if (error instanceof HoldfastError) return 'revoked'
+      throw error
+    }
   }
 
   /** What Holdfast knows of it now. Throws ENOENT once it is gone. */
@@ -163,6 +173,10 @@ async function worthTrying(fd: number, signal: AbortSignal | undefined): Promise
   const keepAlive = setInterval(() => {}, 60_000)
   try {
     await once(emitter, 'ready', signal === undefined ? {} : { signal })
+  } catch (error) {
+    // What was promised is the signal's own reason.
+    signal?.throwIfAborted()
+    throw error
   } finally {
     clearInterval(keepAlive)
     unwatch()

@@ -1,11 +1,12 @@
 /** The ioctls, as calls that throw a HoldfastError. */
 import type { FileHandle } from 'node:fs/promises'
 import * as abi from '../control/formats/abi.js'
+import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
-import { check } from '../linux/error.js'
+import { check, showPath } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
 import * as raw from '../linux/raw.js'
-import { asHoldfastError } from './error.js'
+import { asHoldfastError, HoldfastError } from './error.js'
 
 /** A path, or a file that is open already and then stays its owner's to close. */
 export type FileSource = string | Buffer | FileHandle
@@ -16,9 +17,13 @@ export interface RangeOption {
   readonly length?: number
 }
 
+/** @throws HoldfastError EINVAL for what is no range of bytes. */
 export function toRange(range: RangeOption): { start: number; end: number } {
   const start = range.start ?? 0
   const length = range.length ?? 0
+  if (![start, length, start + length].every((number) => Number.isSafeInteger(number) && number >= 0)) {
+    throw new HoldfastError(Errno.EINVAL, `range of ${length} bytes at ${start}`)
+  }
   return { start, end: length === 0 ? Number.POSITIVE_INFINITY : start + length }
 }
 
@@ -32,7 +37,7 @@ export interface OpenSource {
 export function openSource(file: FileSource, flags = c.O_RDONLY): OpenSource {
   if (typeof file !== 'string' && !Buffer.isBuffer(file))
     return { fd: file.fd, name: undefined, close: () => {} }
-  const name = file.toString()
+  const name = typeof file === 'string' ? file : showPath(file)
   const fd = asHoldfastError('open', name, () => open(file, flags))
   return { fd, name, close: () => close(fd) }
 }

@@ -1,0 +1,30 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { covers, overlaps, WHOLE_FILE } from './range.js'
+
+test('overlaps: ranges that only touch have no byte in common', () => {
+  expect(overlaps({ start: 0, end: 10 }, { start: 10, end: 20 })).toBe(false)
+  expect(overlaps({ start: 0, end: 11 }, { start: 10, end: 20 })).toBe(true)
+  expect(overlaps(WHOLE_FILE, { start: Number.MAX_SAFE_INTEGER, end: Infinity })).toBe(true)
+})
+
+test('covers: a range covers itself, and only an endless one covers to the end', () => {
+  expect(covers({ start: 5, end: 10 }, { start: 5, end: 10 })).toBe(true)
+  expect(covers({ start: 0, end: Number.MAX_SAFE_INTEGER }, WHOLE_FILE)).toBe(false)
+  expect(covers(WHOLE_FILE, WHOLE_FILE)).toBe(true)
+})
+
+test('both agree with looking at each byte', () => {
+  const range = fc
+    .tuple(fc.nat(12), fc.integer({ min: 1, max: 12 }))
+    .map(([start, length]) => ({ start, end: start + length }))
+  const bytes = ({ start, end }: { start: number; end: number }) =>
+    new Set(Array.from({ length: end - start }, (_, index) => start + index))
+  fc.assert(
+    fc.property(range, range, (a, b) => {
+      const [inA, inB] = [bytes(a), bytes(b)]
+      expect(overlaps(a, b)).toBe([...inA].some((byte) => inB.has(byte)))
+      expect(covers(a, b)).toBe([...inB].every((byte) => inA.has(byte)))
+    }),
+  )
+})
