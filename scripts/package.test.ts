@@ -4,6 +4,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 
+const RELATIVE_IMPORT = /(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g
 const root = fileURLToPath(new URL('../', import.meta.url))
 const isBuilt = existsSync(path.join(root, 'dist/cli/main.js'))
 
@@ -44,7 +45,7 @@ describe.skipIf(!isBuilt)('the npm package (skipped before the first npm run bui
     for (const file of files) {
       if (!/^dist\/.*\/.*\.(js|d\.ts)$/.test(file)) continue
       const source = readFileSync(path.join(root, file), 'utf8')
-      for (const [, specifier = ''] of source.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}/[^"']+)["']/g)) {
+      for (const [, specifier = ''] of source.matchAll(RELATIVE_IMPORT)) {
         const target = path.join(path.dirname(file), specifier)
         const isThere = packed.has(target) || packed.has(target.replace(/\.js$/, '.d.ts'))
         if (!isThere) missing.push(`${file}: ${specifier}`)
