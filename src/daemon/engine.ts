@@ -197,8 +197,6 @@ export class Engine {
 
   /** Serves until nothing is left to serve. Call `detachFromCaller` before it, when the caller can go on. */
   serve(): Promise<void> {
-    this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
-    this.#supervisor = startSupervisor(this.#options.cleanup)
     this.service.onFileFree = () => this.#endIfIdle()
     this.service.onExit = (process) => {
       if (this.service.expected.delete(process)) this.#endIfIdle()
@@ -212,14 +210,14 @@ export class Engine {
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watchMounts()
+    const afterEach = () => this.#afterEach()
     return new Promise((resolve, reject) => {
       const turn = () => {
         try {
           for (let count = 0; count < TURNS_PER_YIELD; count++) {
             if (this.#isDone()) return resolve(this.#end())
             this.#poller.wait(this.#timeoutMs())
-            this.#attempt(() => this.service.timePassed())
-            this.#attempt(() => this.#keepReadersAlive())
+            this.#attempt(afterEach)
           }
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
@@ -228,6 +226,23 @@ export class Engine {
       }
       turn()
     })
+  }
+
+  /** What is due whatever the loop has just done. */
+  #afterEach(): void {
+    this.service.timePassed()
+    this.#keepReadersAlive()
+    if (this.#supervisor === null && this.service.expected.size === 0) this.#settleDown()
+  }
+
+  /**
+   * What an engine needs to last, and COMMAND need not wait for: moving to another cgroup and starting the
+   * supervisor take 10 to 20 ms. Until then, the next holdfast command would remove what a kill leaves.
+   */
+  #settleDown(): void {
+    // In this order: the supervisor is born into the cgroup.
+    this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
+    this.#supervisor = startSupervisor(this.#options.cleanup)
   }
 
   #watch(fd: number, events: number, handle: () => void): void {

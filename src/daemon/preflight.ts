@@ -115,15 +115,14 @@ export function findBlindNamespaces(source: string): string | null {
   const canReach = (mounts: readonly MountInfo[]) =>
     mounts.some(({ major, minor }) => below.some((mount) => mount.major === major && mount.minor === minor))
   const seen = new Map<string, number[]>()
+  const own = readNamespace('self', 'mnt')
   for (const pid of otherPids()) {
     const namespace = readNamespace(pid, 'mnt')
-    if (namespace === null || isKernelThread(pid)) continue
+    if (namespace === null || namespace === own || isKernelThread(pid)) continue
     const pids = seen.get(namespace)
     if (pids === undefined) seen.set(namespace, [pid])
     else pids.push(pid)
   }
-  const own = readNamespace('self', 'mnt')
-  if (own !== null) seen.delete(own)
   const blind: number[] = []
   for (const pids of seen.values()) {
     const first = pids[0]
