@@ -19,6 +19,9 @@ export function useOf(inode: Inode): InodeUse {
   return inode.use
 }
 
+/** Where an id keeps the file open for reading, few are kept: others might want a lease (F_SETLEASE) on it. */
+const IDLE_OPEN_FILES_MAX = 64
+
 export class BackingIds {
   private readonly fuseFd: number
   private readonly tree: BackingTree
@@ -84,7 +87,8 @@ export class BackingIds {
       return
     }
     this.idle.add(inode)
-    if (this.idle.size <= this.idleCountMax) return
+    const countMax = this.takesPathFd ? this.idleCountMax : Math.min(this.idleCountMax, IDLE_OPEN_FILES_MAX)
+    if (this.idle.size <= countMax) return
     for (const oldest of this.idle) {
       this.dropIdle(oldest)
       break

@@ -8,8 +8,8 @@ import type { FileNode } from './gate.js'
 /** An inode number: a number where it is exact, else a bigint, so that equal numbers are the same Map key. */
 export type InodeNumber = number | bigint
 
-export function inodeNumber(ino: bigint): InodeNumber {
-  return ino <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ino) : ino
+function inodeNumber(stat: Statx): InodeNumber {
+  return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
 }
 
 /** A device as one number. */
@@ -76,7 +76,7 @@ export class Inode implements FileNode, FdHolder {
 
   constructor(nodeid: number, stat: Statx, parent: Inode | null, name: string, home: InodeHome) {
     this.nodeid = nodeid
-    this.ino = inodeNumber(stat.ino)
+    this.ino = inodeNumber(stat)
     this.device = deviceNumber(stat)
     this.birth = birth(stat)
     this.type = stat.mode & S_IFMT
@@ -100,7 +100,7 @@ export class Inode implements FileNode, FdHolder {
   /** Is this the file that `stat` describes? */
   matches(stat: Statx): boolean {
     return (
-      this.ino === inodeNumber(stat.ino) &&
+      this.ino === inodeNumber(stat) &&
       this.device === deviceNumber(stat) &&
       this.birth === birth(stat) &&
       this.type === (stat.mode & S_IFMT)
@@ -175,7 +175,7 @@ export class InodeTable {
 
   /** The inode of the file that `stat` describes, if it is known. */
   find(stat: Statx): Inode | undefined {
-    const inode = this.byDevice.get(deviceNumber(stat))?.get(inodeNumber(stat.ino))
+    const inode = this.byDevice.get(deviceNumber(stat))?.get(inodeNumber(stat))
     return inode?.matches(stat) ? inode : undefined
   }
 

@@ -24,7 +24,7 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   attrValidMs: 1000,
   entryValidMs: 1000,
   pathFdCountMax: 0,
-  idleBackingCountMax: 64,
+  idleBackingCountMax: 1024,
   nowMs: () => 0,
 }
 

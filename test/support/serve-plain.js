@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
     'no-passthrough': { type: 'boolean', default: false },
     'stack-depth': { type: 'string', default: '1' },
     'path-fds': { type: 'string', default: '0' },
-    'idle-backing': { type: 'string', default: '64' },
+    'idle-backing': { type: 'string', default: '1024' },
     debug: { type: 'boolean', default: false },
   },
 })
