@@ -28,7 +28,7 @@ function plan(options: Partial<RunPlanOptions>): Buffer {
   return runPlan({
     files: [],
     request: () => 'ok',
-    environment: [Buffer.from(`PATH=${process.env.PATH}`)],
+    environment: [Buffer.from('PATH=/usr/bin:/bin')],
     usedFds: new Set([0, 1, 2]),
     isCommandAmbiguous: false,
     ...options,
