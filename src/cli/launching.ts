@@ -122,7 +122,13 @@ function tryFind(find: () => string | null): string | null {
 
 /** Hands the plan to the launcher, lets go of the terminal, and serves until the mounts are gone. */
 export async function serve(engine: Engine, plan: Plan): Promise<never> {
-  writeAll(1, plan.bytes)
+  try {
+    writeAll(1, plan.bytes)
+  } catch (error) {
+    // The launcher has ended meanwhile: nobody will use what was mounted for it.
+    engine.abandon()
+    throw error
+  }
   dropStandardStreams()
   try {
     await engine.serve()

@@ -135,6 +135,10 @@ function fail(message: string, exitCode: number): void {
   finish(exitCode)
 }
 
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof LinuxError && error.code === 'EPIPE'
+}
+
 function finish(exitCode: number): void {
   if (isLaunched) writeAll(1, new Plan().exit(exitCode).bytes)
   process.exitCode = exitCode
@@ -181,9 +185,14 @@ async function main(): Promise<void> {
 }
 
 // No top-level await: the bundle that starts quickly is one CommonJS file.
-main().catch((error: unknown) => {
-  // Whoever read our output has enough of it, as `head` does: nothing to complain about.
-  if (error instanceof LinuxError && error.code === 'EPIPE') process.exitCode = 1
-  else if (error instanceof CommanderError) finish(error.exitCode === 0 ? 0 : 2)
-  else fail(explain(error), error instanceof CommandError ? error.exitCode : 1)
-})
+main()
+  .catch((error: unknown) => {
+    if (error instanceof CommanderError) finish(error.exitCode === 0 ? 0 : 2)
+    else if (isBrokenPipe(error)) throw error
+    else fail(explain(error), error instanceof CommandError ? error.exitCode : 1)
+  })
+  .catch((error: unknown) => {
+    // Whoever read our output has enough of it, as `head` does, or has ended: there is nobody to complain to.
+    if (!isBrokenPipe(error)) throw error
+    process.exitCode = 1
+  })
