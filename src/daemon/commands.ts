@@ -109,7 +109,8 @@ function findOpenFile(
   let newest: OpenFile | null = null
   for (const file of mount.gate.openFiles()) {
     if (file.openedBy !== caller.pid || (newest !== null && file.fh < newest.fh)) continue
-    if (statFd(file.node.backingFd()).ino === descriptor.ino) newest = file
+    // Before Linux 5.14 fdinfo does not tell the inode; a mount over a single file has only one anyway.
+    if (descriptor.ino === 0n || statFd(file.node.backingFd()).ino === descriptor.ino) newest = file
   }
   return newest === null ? null : { mount, file: newest }
 }

@@ -71,6 +71,7 @@ export class Engine {
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
+  #isSettled = false
 
   /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
   constructor(options: EngineOptions) {
@@ -232,7 +233,7 @@ export class Engine {
   #afterEach(): void {
     this.service.timePassed()
     this.#keepReadersAlive()
-    if (this.#supervisor === null && this.service.expected.size === 0) this.#settleDown()
+    if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
   /**
@@ -240,6 +241,7 @@ export class Engine {
    * supervisor take 10 to 20 ms. Until then, the next holdfast command would remove what a kill leaves.
    */
   #settleDown(): void {
+    this.#isSettled = true
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)

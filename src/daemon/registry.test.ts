@@ -29,7 +29,9 @@ function fresh(): string {
 /** A process that holds a place as an engine does. */
 async function engine(control: string): Promise<TestShell> {
   mkdirSync(control)
-  const shell = new TestShell('exec 9>"$1.lock"; flock -x 9; echo locked; read x', [control])
+  // A lock of the open file description that the shell shares with python, as the engine's own is.
+  const lock = `import fcntl, struct; fcntl.fcntl(9, 37, struct.pack("hhqqi4x", 1, 0, 0, 0, 0))`
+  const shell = new TestShell(`exec 9>"$1.lock"; python3 -c '${lock}'; echo locked; read x`, [control])
   await shell.line()
   return shell
 }

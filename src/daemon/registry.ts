@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { close, lock, open, tryLock } from '../linux/files.js'
+import { close, isWriteLocked, lock, open, tryWriteLock } from '../linux/files.js'
 import { type MountInfo, readMounts, unmount } from '../linux/mounts.js'
 
 export const DATA_TYPE = 'fuse.holdfast'
@@ -46,7 +46,7 @@ export function register(directory = runDirectory()): Registration {
     const control = `${directory}/${number}`
     // Everybody may read it, and so ask whether the engine lives; only its owner may write.
     const lockFd = open(`${control}.lock`, c.O_RDWR | c.O_CREAT, 0o644)
-    if (!tryLock(lockFd, 'exclusive')) {
+    if (!tryWriteLock(lockFd)) {
       close(lockFd)
       continue
     }
@@ -69,7 +69,7 @@ export function isAlive(control: string): boolean | null {
     throw error
   }
   try {
-    return !tryLock(fd, 'shared')
+    return isWriteLocked(fd)
   } finally {
     close(fd)
   }

@@ -8,6 +8,7 @@ import * as c from './constants.js'
 import {
   close,
   isOpenElsewhere,
+  isWriteLocked,
   lock,
   open,
   pipe,
@@ -18,7 +19,7 @@ import {
   reopen,
   statFd,
   statPath,
-  tryLock,
+  tryWriteLock,
   writeAll,
 } from './files.js'
 import { mapForReading } from './mapping.js'
@@ -137,39 +138,30 @@ describe('statPath and statFd', () => {
 })
 
 describe('locks between processes', () => {
-  const HOLD = 'exec 9<>"$1"; flock -x 9; echo locked; read x; flock -u 9; echo free; read x'
-
-  test('tryLock: false while another process has the lock, true when it gave it up', async () => {
+  test('a write lock is one open file description’s: another neither gets it nor may claim it is free', () => {
     const place = file('lock1')
-    await using shell = new TestShell(HOLD, [place])
-    expect(await shell.line()).toBe('locked')
-    const fd = open(place, c.O_RDONLY)
-    expect(tryLock(fd, 'exclusive')).toBe(false)
-    expect(tryLock(fd, 'shared')).toBe(false)
-    shell.write('')
-    expect(await shell.line()).toBe('free')
-    expect(tryLock(fd, 'exclusive')).toBe(true)
-    close(fd)
+    const [holder, other] = [open(place, c.O_RDWR), open(place, c.O_RDWR)]
+    expect(tryWriteLock(holder)).toBe(true)
+    expect(tryWriteLock(other)).toBe(false)
+    expect(isWriteLocked(other)).toBe(true)
+    close(holder)
+    expect(isWriteLocked(other)).toBe(false)
+    expect(tryWriteLock(other)).toBe(true)
+    close(other)
   })
 
-  test('a SIGKILL frees the lock', async () => {
+  test('who may only read the file can ask, and cannot pretend to hold it', () => {
     const place = file('lock2')
-    const shell = new TestShell(HOLD, [place])
-    expect(await shell.line()).toBe('locked')
-    await shell.kill()
-    const fd = open(place, c.O_RDONLY)
-    expect(tryLock(fd, 'exclusive')).toBe(true)
-    close(fd)
-  })
-
-  test('askers with shared locks do not disturb each other', () => {
-    const place = file('lock3')
-    const [a, b] = [open(place, c.O_RDONLY), open(place, c.O_RDONLY)]
-    expect(tryLock(a, 'shared')).toBe(true)
-    expect(tryLock(b, 'shared')).toBe(true)
-    expect(tryLock(b, 'exclusive')).toBe(false)
-    close(a)
-    close(b)
+    const [reader, asker] = [open(place, c.O_RDONLY), open(place, c.O_RDONLY)]
+    expect(() => tryWriteLock(reader)).toThrow(expect.objectContaining({ code: 'EBADF' }))
+    const READ_LOCK =
+      'import fcntl, sys; fcntl.lockf(sys.stdin, fcntl.LOCK_SH); print("locked"); sys.stdout.flush()'
+    expect(
+      execFileSync('python3', ['-c', READ_LOCK], { stdio: [reader, 'pipe', 'inherit'] }).toString(),
+    ).toBe('locked\n')
+    expect(isWriteLocked(asker)).toBe(false)
+    close(reader)
+    close(asker)
   })
 
   test('lock waits until another process lets go', async () => {

@@ -105,12 +105,32 @@ export function pipe(): { readEnd: number; writeEnd: number } {
   return { readEnd: fds.readInt32LE(0), writeEnd: fds.readInt32LE(4) }
 }
 
-/** Takes an advisory lock (flock(2)) without waiting. @returns false if somebody else has it. */
-export function tryLock(fd: number, kind: 'exclusive' | 'shared'): boolean {
-  const result = raw.flock(fd, (kind === 'exclusive' ? c.LOCK_EX : c.LOCK_SH) | c.LOCK_NB)
-  if (result === -Errno.EAGAIN) return false
-  check(result, 'flock')
+/** A lock of this kind on the whole file, as struct flock. */
+function wholeFile(type: number): Buffer {
+  const lock = Buffer.alloc(32)
+  lock.writeInt16LE(type, 0)
+  return lock
+}
+
+/**
+ * Takes a write lock of this open file description (fcntl(2), F_OFD_SETLK) without waiting. It goes with the
+ * last descriptor. @returns false if somebody else has a lock.
+ */
+export function tryWriteLock(fd: number): boolean {
+  const result = raw.fcntlLock(fd, c.F_OFD_SETLK, wholeFile(c.F_WRLCK))
+  if (result === -Errno.EAGAIN || result === -Errno.EACCES) return false
+  check(result, 'fcntl')
   return true
+}
+
+/**
+ * Does somebody else hold a write lock? A descriptor for reading is enough to ask, and not enough to take a
+ * write lock: whoever may only read the file cannot pretend.
+ */
+export function isWriteLocked(fd: number): boolean {
+  const lock = wholeFile(c.F_RDLCK)
+  check(raw.fcntlLock(fd, c.F_OFD_GETLK, lock), 'fcntl')
+  return lock.readInt16LE(0) === c.F_WRLCK
 }
 
 /** Takes an advisory lock and waits for it. */

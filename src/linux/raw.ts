@@ -155,6 +155,8 @@ export const nameToHandleAt = bind<[number, Path, Bytes, Bytes, number]>('name_t
 ])
 export const openByHandleAt = bind<[number, Bytes, number]>('open_by_handle_at', 'int', ['int', 'ptr', 'int'])
 export const fcntl = bind<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int64'])
+/** `lock`: struct flock, 32 bytes. */
+export const fcntlLock = bind<[number, number, Bytes]>('fcntl', 'int', ['int', 'int', 'ptr'])
 export const flock = bind<[number, number]>('flock', 'int', ['int', 'int'])
 export const ioctl = bind<[number, number, Bytes]>('ioctl', 'int', ['int', 'uint64', 'ptr'])
 export const umask = bind<[number]>('umask', 'int', ['uint'])
