@@ -15,7 +15,7 @@ import type { Identity } from './identity.js'
 import type { Inode, InodeUse } from './inode-table.js'
 
 export function useOf(inode: Inode): InodeUse {
-  inode.use ??= { backingId: 0, backingUsers: 0, backingUid: 0, daemonUsers: 0 }
+  inode.use ??= { backingId: 0, backingUsers: 0, backingUid: 0, keepsFileOpen: false, daemonUsers: 0 }
   return inode.use
 }
 
@@ -57,7 +57,7 @@ export class BackingIds {
    * Counts one more open of the inode through passthrough.
    * @param uid whose identity the I/O runs with if the id has to be made. It decides who pays for blocks and who
    *   may use root's reserve. Opens that come while the file is in use share the first one's.
-   * @param fd a descriptor of the file if there is one already, else -1.
+   * @param fd a descriptor of the file to make the id from; -1 for an O_PATH one.
    * @returns the backing id, or 0 if this open's I/O has to come through the daemon.
    */
   acquire(inode: Inode, uid: number, forWriting: boolean, fd: number): number {
@@ -72,6 +72,7 @@ export class BackingIds {
       if (id <= 0) return 0
       use.backingId = id
       use.backingUid = uid
+      use.keepsFileOpen = fd >= 0 || !this.takesPathFd
     }
     use.backingUsers++
     return use.backingId
@@ -82,7 +83,8 @@ export class BackingIds {
     if (use === null) return
     use.backingUsers--
     if (use.backingUsers > 0) return
-    if (!inode.hasName) {
+    // Made while the file was created, from the descriptor that was there: not worth keeping the file open for.
+    if (!inode.hasName || (use.keepsFileOpen && this.takesPathFd)) {
       this.unregister(use)
       return
     }

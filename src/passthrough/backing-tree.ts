@@ -74,7 +74,7 @@ export class BackingTree implements InodeHome {
   }
 
   /**
-   * An O_PATH descriptor of the file: of the cache, valid until the next request.
+   * A descriptor of the file, as good as an O_PATH one: of the cache, valid until the next request.
    * @returns a negative errno (ESTALE) if the file cannot be found again.
    */
   pathFd(inode: Inode): number {
@@ -82,6 +82,7 @@ export class BackingTree implements InodeHome {
       inode.fdUsedAt = this.fds.now
       return inode.fd
     }
+    if (inode.createdFd >= 0) return inode.createdFd
     let fd = this.openByHandle(inode)
     if (fd < 0) fd = this.openByName(inode)
     if (fd >= 0) this.adopt(inode, fd)
@@ -162,7 +163,13 @@ export class BackingTree implements InodeHome {
    * @returns 0 or a negative errno.
    */
   stat(inode: Inode, stat: Statx): number {
-    if (inode.fd < 0 && inode.handle === null && inode.hasName && inode.parent !== null) {
+    if (
+      inode.fd < 0 &&
+      inode.createdFd < 0 &&
+      inode.handle === null &&
+      inode.hasName &&
+      inode.parent !== null
+    ) {
       const parentFd = this.pathFd(inode.parent)
       if (parentFd < 0) return parentFd
       const result = this.statAt(parentFd, this.nameZ(inode.name), stat)
@@ -199,8 +206,12 @@ export class BackingTree implements InodeHome {
   }
 
   hold(inode: Inode): void {
-    // From now on the name may go without our hearing of it: only a descriptor keeps the file.
-    this.pathFd(inode)
+    // From now on the name may go without our hearing of it: only a descriptor of its own keeps the file.
+    const fd = this.pathFd(inode)
+    if (fd >= 0 && inode.fd < 0) {
+      const pathFd = this.pathFdOf(fd)
+      if (pathFd >= 0) this.adopt(inode, pathFd)
+    }
     inode.holdCount++
   }
 

@@ -39,6 +39,8 @@ export interface InodeUse {
   backingUsers: number
   /** Whose identity its I/O runs with. */
   backingUid: number
+  /** Was it made from a descriptor that reads or writes? Then the file is open as long as the id exists. */
+  keepsFileOpen: boolean
   /** Opens whose I/O comes through the daemon. */
   daemonUsers: number
 }
@@ -69,6 +71,10 @@ export class Inode implements FileNode, FdHolder {
   fd = -1
   fdUsedAt = 0
   fdSlot = -1
+  /** The descriptor that the file was created with, while that open lasts; it belongs to its Handle. */
+  createdFd = -1
+  /** Until when it is known to have no extended attributes (`nowMs`), unless it gets one through us. */
+  bareUntilMs = 0
   /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed. */
   handle: Buffer | null = null
   use: InodeUse | null = null

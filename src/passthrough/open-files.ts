@@ -50,9 +50,13 @@ export class Handle implements OpenFile {
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
 
+/** Descriptors of files that are open since they were created, at most. */
+const CREATED_FD_COUNT_MAX = 512
+
 export class OpenFiles {
   private readonly handles = new Map<number, Handle>()
   private nextFh = 1
+  private createdFdCount = 0
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
@@ -90,22 +94,29 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid)
+    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid, false)
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
     // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
     const fd = this.openData(inode, flags)
-    return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid)
+    return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
   openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    return this.openWith(fd, inode, flags, pid, uid)
+    return this.openWith(fd, inode, flags, pid, uid, true)
   }
 
   /** @param fd a descriptor of the file, opened with these flags, or -1. */
-  private openWith(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+  private openWith(
+    fd: number,
+    inode: Inode,
+    flags: number,
+    pid: number,
+    uid: number,
+    isNew: boolean,
+  ): Handle | number {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
-    const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, fd) > 0
+    const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, isNew ? fd : -1) > 0
     const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
     if (!isPassthrough) {
       handle.fd = fd
@@ -113,11 +124,25 @@ export class OpenFiles {
       if (dataFd < 0) return dataFd
       useOf(inode).daemonUsers++
     } else if (fd >= 0) {
-      raw.close(fd)
+      this.keepOrClose(handle, fd, isNew)
     }
     inode.openCount++
     this.handles.set(handle.fh, handle)
     return handle
+  }
+
+  /**
+   * Whoever creates a file mostly sets its owner, mode or times before closing it: the descriptor is there, and
+   * finding the file again would cost more than closing it later.
+   */
+  private keepOrClose(handle: Handle, fd: number, isNew: boolean): void {
+    if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX) {
+      raw.close(fd)
+      return
+    }
+    this.createdFdCount++
+    handle.fd = fd
+    handle.node.createdFd = fd
   }
 
   /** What to open a file with that a program opens with these flags. */
@@ -142,6 +167,10 @@ export class OpenFiles {
   release(handle: Handle): void {
     const { node } = handle
     this.handles.delete(handle.fh)
+    if (handle.fd >= 0 && handle.fd === node.createdFd) {
+      node.createdFd = -1
+      this.createdFdCount--
+    }
     if (handle.fd >= 0) raw.close(handle.fd)
     handle.fd = -1
     if (handle.isPassthrough) this.backingIds.release(node)

@@ -7,9 +7,12 @@ import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
 import * as raw from '../linux/raw.js'
 import type { Core } from './core.js'
+import type { Inode } from './inode-table.js'
 
 const XATTR_BYTES_MAX = 64 << 10
 const TRUSTED = 'trusted.'
+/** What programs and the kernel ask of every file; listed like any other where a file has it. */
+const OFTEN_ASKED = new Set(['security.selinux\0', 'system.posix_acl_access\0', 'system.posix_acl_default\0'])
 
 export class Xattrs {
   private readonly core: Core
@@ -19,6 +22,9 @@ export class Xattrs {
     this.core = core
   }
 
+  /** What files without attributes answer for such a name: it is the same for all of a file system. */
+  private readonly errnoOfMissing = new Map<string, number>()
+
   private path(request: RequestInfo): Buffer | number {
     const { tree } = this.core
     const fd = tree.pathFd(tree.inode(request.nodeid))
@@ -26,14 +32,33 @@ export class Xattrs {
   }
 
   get(request: RequestInfo, nameZ: Buffer, size: number): Answer<Buffer | { size: number }> {
-    const path = this.path(request)
-    if (typeof path === 'number') return path
+    const { tree, options } = this.core
+    const inode = tree.inode(request.nodeid)
+    // ls(1) and the kernel's ACL checks ask for one attribute after the other, and most files have none at all.
+    if (inode.bareUntilMs > 0 && options.nowMs() < inode.bareUntilMs) {
+      const errno = this.errnoOfMissing.get(nameZ.toString('latin1'))
+      if (errno !== undefined) return errno
+    }
+    const fd = tree.pathFd(inode)
+    if (fd < 0) return fd
+    const path = tree.procPath(fd)
     if (size === 0) {
       const result = raw.getxattr(path, nameZ, null, 0)
-      return result < 0 ? result : { size: result }
+      return result < 0 ? this.missing(inode, path, nameZ, result) : { size: result }
     }
     const result = raw.getxattr(path, nameZ, this.buffer, Math.min(size, XATTR_BYTES_MAX))
-    return result < 0 ? result : this.buffer.subarray(0, result)
+    return result < 0 ? this.missing(inode, path, nameZ, result) : this.buffer.subarray(0, result)
+  }
+
+  /** Notes what a file without any attributes answers for this name, and that this is such a file. */
+  private missing(inode: Inode, path: Buffer, nameZ: Buffer, errno: number): number {
+    if (errno !== -Errno.ENODATA && errno !== -Errno.EOPNOTSUPP) return errno
+    const name = nameZ.toString('latin1')
+    if (!OFTEN_ASKED.has(name) || raw.listxattr(path, null, 0) !== 0) return errno
+    const { options } = this.core
+    inode.bareUntilMs = options.nowMs() + options.attrValidMs
+    this.errnoOfMissing.set(name, errno)
+    return errno
   }
 
   list(request: RequestInfo, size: number): Answer<Buffer | { size: number }> {
@@ -54,6 +79,7 @@ export class Xattrs {
   set(request: RequestInfo, nameZ: Buffer, value: Buffer, flags: number, setxattrFlags: number): Answer<Ok> {
     const path = this.path(request)
     if (typeof path === 'number') return path
+    this.core.tree.inodes.get(request.nodeid).bareUntilMs = 0
     const call = () => raw.setxattr(path, nameZ, value, value.length, flags)
     // An ACL changes the mode, and may cost the setgid bit: the kernel says whether it does for this caller.
     const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0

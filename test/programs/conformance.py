@@ -1067,10 +1067,10 @@ def files_that_change_behind_the_mount(d):
     os.rename(f'{behind}/f', f'{behind}/moved')
     os.rename(f'{behind}/g', f'{behind}/f')
     for _ in range(100):
-        if os.path.exists(f'{d}/moved') and not os.path.exists(f'{d}/g'):
+        if os.path.exists(f'{d}/moved') and not os.path.exists(f'{d}/g') and read(f'{d}/f') == b'other':
             break
         select.select([], [], [], 0.05)
-    assert read(f'{d}/f') == b'other' and read(f'{d}/moved') == b'first'
+    assert (read(f'{d}/f'), read(f'{d}/moved')) == (b'other', b'first'), (read(f'{d}/f'), read(f'{d}/moved'))
 
 
 def main(arguments):

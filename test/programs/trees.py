@@ -229,16 +229,20 @@ def sqlite_in_wal_mode_by_two_processes(source, target):
     program = """
 import sqlite3, sys
 db = sqlite3.connect('db', timeout=60, isolation_level=None)
-db.execute('PRAGMA journal_mode=WAL')
-db.execute('CREATE TABLE IF NOT EXISTS t (who, n)')
 for n in range(150):
     db.execute('BEGIN IMMEDIATE')
     db.execute('INSERT INTO t VALUES (?, ?)', (sys.argv[1], n))
     db.execute('COMMIT')
     db.execute('SELECT count(*) FROM t').fetchone()
 """
-    workers = [subprocess.Popen([sys.executable, '-c', program, who], cwd=target) for who in ('a', 'b')]
-    assert [worker.wait(90) for worker in workers] == [0, 0]
+    # Changing the mode takes a lock that SQLite does not wait for: it is done before there are two.
+    prepare = "import sqlite3; db = sqlite3.connect('db'); db.execute('PRAGMA journal_mode=WAL'); db.execute('CREATE TABLE t (who, n)')"
+    subprocess.run([sys.executable, '-c', prepare], cwd=target, check=True)
+    workers = [
+        subprocess.Popen([sys.executable, '-c', program, who], cwd=target, stderr=subprocess.PIPE) for who in ('a', 'b')
+    ]
+    errors = [worker.communicate(timeout=90)[1] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], errors
     check = """
 import sqlite3
 db = sqlite3.connect('db')
