@@ -48,6 +48,8 @@ export class Identity {
   /** The only supplementary group, -1 for none. */
   private group = -1
   private umask = -1
+  /** The umask that the process had before it took on somebody else's. */
+  private daemonUmask = -1
 
   constructor() {
     this.uid = process.geteuid?.() ?? 0
@@ -92,12 +94,14 @@ export class Identity {
   becomeDaemon(): void {
     this.become(0, 0)
     this.setGroup(null)
+    if (this.daemonUmask >= 0) this.setUmask(this.daemonUmask)
   }
 
   /** The umask for what is created next. */
   setUmask(umask: number): void {
     if (umask === this.umask) return
-    raw.umask(umask)
+    const before = raw.umask(umask)
+    if (this.daemonUmask < 0) this.daemonUmask = before
     this.umask = umask
   }
 
