@@ -33,6 +33,22 @@ export function spread(numbers) {
 }
 
 /**
+ * Runs a row without counting it, for every target as long. What is measured is a daemon that has been serving
+ * for a while; one that has just started still has its code to compile and its memory to grow.
+ * @param {World} world
+ * @param {Row} row
+ * @param {import('./world.js').Target[]} targets
+ * @param {Scale} scale
+ */
+async function warmUp(world, row, targets, scale) {
+  for (const target of targets) {
+    const end = performance.now() + scale.warmUpMs
+    do await row.measure(world, target, scale)
+    while (performance.now() < end)
+  }
+}
+
+/**
  * Measures one row: every target once per round, in an order that turns from round to round, so that neither a
  * slow minute nor a place in the order is charged to one of them.
  * @param {World} world
@@ -47,13 +63,12 @@ export async function measureRow(world, row, scale, rounds) {
   if (targets.length === 0) return []
   /** @type {Map<string, number[][]>} For each target one list of figures per round. */
   const figures = new Map(targets.map((target) => [target.name, []]))
-  // The first round warms everything up and does not count.
-  for (let round = -1; round < rounds; round++) {
+  await warmUp(world, row, targets, scale)
+  for (let round = 0; round < rounds; round++) {
     for (let place = 0; place < targets.length; place++) {
-      const target = targets[(place + round + 1) % targets.length]
+      const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
-      const measured = await row.measure(world, target, scale)
-      if (round >= 0) figures.get(target.name)?.push(measured)
+      figures.get(target.name)?.push(await row.measure(world, target, scale))
     }
   }
   return row.names.map((name, index) => {

@@ -17,16 +17,18 @@ import { call, HOLDFAST, isMounted, until } from './world.js'
  * @property {number} bigMib
  * @property {number} randomCount
  * @property {number} rounds
+ * @property {number} warmUpMs Not counted, for each row and target.
  */
 
 /** @type {Scale} */
 export const FULL = {
   loopMs: 60,
-  createCount: 500,
+  createCount: 1000,
   treeCount: 5000,
   bigMib: 128,
   randomCount: 20_000,
   rounds: 7,
+  warmUpMs: 1500,
 }
 /** @type {Scale} */
 export const QUICK = {
@@ -36,6 +38,7 @@ export const QUICK = {
   bigMib: 32,
   randomCount: 5000,
   rounds: 3,
+  warmUpMs: 700,
 }
 
 /**
