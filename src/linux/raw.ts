@@ -125,6 +125,8 @@ export const getxattr = bind<[Path, Path, Bytes | null, number]>('getxattr', 'in
   'uint64',
 ])
 export const listxattr = bind<[Path, Bytes | null, number]>('listxattr', 'int64', ['ptr', 'ptr', 'uint64'])
+/** Of a symlink itself, where the last name of the path is one. */
+export const llistxattr = bind<[Path, Bytes | null, number]>('llistxattr', 'int64', ['ptr', 'ptr', 'uint64'])
 export const removexattr = bind<[Path, Path]>('removexattr', 'int', ['ptr', 'ptr'])
 export const fsetxattr = bind<[number, Path, Bytes, number, number]>('fsetxattr', 'int', [
   'int',

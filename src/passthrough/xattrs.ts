@@ -35,10 +35,8 @@ export class Xattrs {
     const { tree, options } = this.core
     const inode = tree.inode(request.nodeid)
     // ls(1) and the kernel's ACL checks ask for one attribute after the other, and most files have none at all.
-    if (inode.bareUntilMs > 0 && options.nowMs() < inode.bareUntilMs) {
-      const errno = this.errnoOfMissing.get(nameZ.toString('latin1'))
-      if (errno !== undefined) return errno
-    }
+    const errno = this.errnoOfMissing.get(nameZ.toString('latin1'))
+    if (errno !== undefined && (options.nowMs() < inode.bareUntilMs || this.isBareByName(inode))) return errno
     const fd = tree.pathFd(inode)
     if (fd < 0) return fd
     const path = tree.procPath(fd)
@@ -48,6 +46,21 @@ export class Xattrs {
     }
     const result = raw.getxattr(path, nameZ, this.buffer, Math.min(size, XATTR_BYTES_MAX))
     return result < 0 ? this.missing(inode, path, nameZ, result) : this.buffer.subarray(0, result)
+  }
+
+  /**
+   * Has a file that we have no descriptor of no attributes at all? Asked by its name, which costs a fifth of
+   * opening it. A name that leads elsewhere by now is noticed where it matters: this answers only "none".
+   */
+  private isBareByName(inode: Inode): boolean {
+    const { tree, options } = this.core
+    if (inode.fd >= 0 || !inode.hasName || inode.parent === null) return false
+    const parentFd = tree.pathFd(inode.parent)
+    if (parentFd < 0) return false
+    const path = Buffer.from(`/proc/self/fd/${parentFd}/${inode.name}\0`, 'latin1')
+    if (raw.llistxattr(path, null, 0) !== 0) return false
+    inode.bareUntilMs = options.nowMs() + options.attrValidMs
+    return true
   }
 
   /** Notes what a file without any attributes answers for this name, and that this is such a file. */
