@@ -5,8 +5,8 @@
 #
 # WORK is an empty directory. SERVER gets two arguments more, the directory to serve and the mountpoint, prints
 # "ready" when the mount is there, and ends when it is unmounted; it is to run in the foreground. COMMAND finds
-# $PLAIN (a directory of the file system), $BACKING (what is served) and $MOUNT. SIZE_MIB and MKFS_OPTIONS may be
-# given. Ends with COMMAND's exit code, or 90 and more if something else went wrong. To be run in a mount
+# $FILE_SYSTEM (where it is mounted), $PLAIN (a directory of it), $BACKING (what is served) and $MOUNT. SIZE_MIB and
+# MKFS_OPTIONS may be given; with OVER_ITSELF=1 the mountpoint is the served directory, and $BACKING another way to it. Ends with COMMAND's exit code, or 90 and more if something else went wrong. To be run in a mount
 # namespace of its own (unshare -m --propagation private), which takes along whatever is left mounted.
 set -u
 WORK=$1
@@ -23,7 +23,7 @@ SERVER_PID=
 # Ends a server that does not end by itself: its connection is aborted, so that nothing waits for it for ever.
 cleanup() {
   cd /
-  if ! umount "$WORK/mnt" 2>/dev/null; then umount -l "$WORK/mnt" 2>/dev/null; fi
+  if [ -n "$SERVER_PID" ] && ! umount "$MOUNT" 2>/dev/null; then umount -l "$MOUNT" 2>/dev/null; fi
   if [ -n "$SERVER_PID" ]; then
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
       kill -0 "$SERVER_PID" 2>/dev/null || break
@@ -35,6 +35,7 @@ cleanup() {
       kill -9 "$SERVER_PID"
     fi
   fi
+  umount "$WORK/below" 2>/dev/null
   umount "$WORK/top" 2>/dev/null
   umount "$WORK/fs" 2>/dev/null || umount -l "$WORK/fs" 2>/dev/null
 }
@@ -66,10 +67,18 @@ fi
 PLAIN=$FS/plain
 BACKING=$FS/backing
 MOUNT=$WORK/mnt
-export PLAIN BACKING MOUNT
+FILE_SYSTEM=$FS
+export FILE_SYSTEM PLAIN BACKING MOUNT
 mkdir "$PLAIN" "$BACKING" || exit 97
 
-$SERVER "$BACKING" "$MOUNT" >"$WORK/server.out" 2>"$WORK/server.err" &
+SERVED="$BACKING $MOUNT"
+if [ -n "${OVER_ITSELF:-}" ]; then
+  SERVED=$BACKING
+  MOUNT=$BACKING
+  BACKING=$WORK/below
+  mkdir "$BACKING" && mount --bind "$MOUNT" "$BACKING" || exit 97
+fi
+$SERVER $SERVED >"$WORK/server.out" 2>"$WORK/server.err" &
 SERVER_PID=$!
 for _ in $(seq 200); do
   grep -qs ready "$WORK/server.out" && break

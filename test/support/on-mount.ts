@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { HOLDFAST } from './programs.js'
 import { PLAIN_ENVIRONMENT } from './sandbox.js'
 
 const SUPPORT = import.meta.dirname
@@ -23,14 +24,21 @@ export function plainServer(kind: FileSystemKind, ...options: string[]): Server 
   return [process.execPath, path.join(SUPPORT, 'serve-plain.js'), ...stack, ...options]
 }
 
+/** The real thing: `holdfast mount`. */
+export function holdfastServer(...options: string[]): Server {
+  return [path.join(SUPPORT, 'serve-holdfast.sh'), ...options]
+}
+
 export interface OnMountOptions {
   readonly kind: FileSystemKind
   readonly server: Server
-  /** Given to `sh -c`; finds $PLAIN, $BACKING, $MOUNT and $PROGRAMS. */
+  /** Given to `sh -c`; finds $FILE_SYSTEM, $PLAIN, $BACKING, $MOUNT, $PROGRAMS and $HOLDFAST. */
   readonly script: string
   readonly sizeMib?: number
   readonly mkfsOptions?: string
   readonly timeoutS?: number
+  /** Mount over the served directory itself; $BACKING is then a bind mount that was made before. */
+  readonly overItself?: boolean
 }
 
 /** @returns what the script printed, line by line. Throws, quoting everything, if it or the mount failed. */
@@ -45,6 +53,8 @@ export function onMount(options: OnMountOptions): string[] {
       env: {
         ...PLAIN_ENVIRONMENT,
         PROGRAMS,
+        HOLDFAST,
+        OVER_ITSELF: options.overItself === true ? '1' : '',
         TIMEOUT_S: String(timeoutS),
         SIZE_MIB: String(options.sizeMib ?? 400),
         MKFS_OPTIONS: options.mkfsOptions ?? '',
