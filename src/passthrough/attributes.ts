@@ -64,6 +64,7 @@ export function attrReply(inode: Inode, stat: Statx, options: PassthroughOptions
 
 export function entryReply(inode: Inode, stat: Statx, options: PassthroughOptions): EntryReply {
   inode.hasSetid = hasSetidBits(stat.mode)
+  inode.toldAtMs = options.nowMs()
   return {
     attr: attrOf(stat),
     attrValidMs: attrValidMs(stat, options),

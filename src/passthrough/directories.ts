@@ -195,15 +195,32 @@ export class Directories {
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
     if (!writer.fits(name.length)) return false
+    const text = nameZ.toString('latin1', 0, nameZ.length - 1)
+    if (this.isKnown(handle, text)) {
+      return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
+    }
     const result = tree.statAt(handle.fd, nameZ, stat)
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, nameZ.toString('latin1', 0, nameZ.length - 1))
+    const inode = tree.inodes.see(stat, handle.inode, text)
     const entry = entryReply(inode, stat, options)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
     inode.nlookup++
     return true
+  }
+
+  /**
+   * Was the kernel told of this entry so recently that it need not be told again? Then the listing says nothing
+   * about it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
+   */
+  private isKnown(handle: DirectoryHandle, name: string): boolean {
+    const { tree, options } = this.core
+    const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
+    if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
+    if (inode.parent !== handle.inode || inode.name !== name || !inode.hasName) return false
+    const validMs = Math.min(options.entryValidMs, options.attrValidMs)
+    return options.nowMs() - inode.toldAtMs < validMs / 2
   }
 
   fsyncdir(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {

@@ -75,6 +75,8 @@ export class Inode implements FileNode, FdHolder {
   createdFd = -1
   /** Until when it is known to have no extended attributes (`nowMs`), unless it gets one through us. */
   bareUntilMs = 0
+  /** When the kernel was last given its name and attributes (`nowMs`). */
+  toldAtMs = Number.NEGATIVE_INFINITY
   /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed. */
   handle: Buffer | null = null
   use: InodeUse | null = null
@@ -183,6 +185,12 @@ export class InodeTable {
   find(stat: Statx): Inode | undefined {
     const inode = this.byDevice.get(deviceNumber(stat))?.get(inodeNumber(stat))
     return inode?.matches(stat) ? inode : undefined
+  }
+
+  /** The inode with this number on the device of a directory, as a listing names it: it may be another by now. */
+  findListed(directory: Inode, ino: bigint): Inode | undefined {
+    const number = ino <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ino) : ino
+    return this.byDevice.get(directory.device)?.get(number)
   }
 
   /** The inode of a file that was just seen under this name: known or new. Counts no lookup. */
