@@ -16,7 +16,7 @@ import { FuseDevice } from '../linux/fuse-device.js'
 import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
 import { Poller, waitReadable } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo } from '../passthrough/index.js'
+import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { DataMount } from './data-mount.js'
@@ -242,6 +242,8 @@ export class Engine {
    */
   #settleDown(): void {
     this.#isSettled = true
+    // This thread may still be who made the last file: a cgroup made now would be that user's.
+    threadIdentity().becomeDaemon()
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)

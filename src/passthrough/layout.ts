@@ -1,5 +1,6 @@
 /** Changes that take bytes away from a file: ask, then act, then say that it is done, then answer. */
 import type { Answer, Failure, RequestInfo } from '../fuse/api.js'
+import { Errno } from '../lib/errno.js'
 import type { LayoutChange, LayoutGate } from './gate.js'
 import { LaterAnswer } from './later.js'
 
@@ -24,10 +25,19 @@ export function changeLayout<T extends object | symbol>(
       later.give(-errno)
       return
     }
-    act((answer) => {
+    let isFinished = false
+    const finish = (answer: T | Failure) => {
+      isFinished = true
       done()
       later.give(answer)
-    })
+    }
+    try {
+      act(finish)
+    } catch (bug) {
+      // After a wait nobody else would answer: the change is over, and its caller hears of it.
+      if (!isFinished) finish(-Errno.EIO)
+      throw bug
+    }
   })
   return later.take(request, cancel)
 }
