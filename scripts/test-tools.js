@@ -31,6 +31,12 @@ const TOOLS = [
   { needs: 'setpriv', package: 'util-linux', tests: 'tests as another user' },
   { needs: 'losetup', package: 'mount', tests: 'every test with a file system of its own' },
   { needs: 'script', package: 'bsdutils', tests: 'tests at a pseudo-terminal' },
+  {
+    needs: 'python3',
+    package: 'python3',
+    tests: 'conformance checks, pseudo-terminals, SQLite by two processes',
+  },
+  { needs: 'busybox', package: 'busybox', tests: 'the launcher under the shell of busybox' },
   { needs: 'ps', package: 'procps', tests: 'tests that look at processes' },
 ]
 
