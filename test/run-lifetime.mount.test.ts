@@ -594,6 +594,23 @@ describe('run: the name of FILE changes meanwhile', () => {
   )
 
   test(
+    'L10: the file system of FILE goes with its mountpoint, removed in another mount namespace: nothing stays behind COMMAND',
+    inSandbox(async (box) => {
+      await box.must('mkdir below && mount -t tmpfs tmpfs below')
+      const inOther = await elsewhere(box)
+      const file = await box.file('below/data')
+      const running = await box.run([file])
+      const events = await readEvents(box, file)
+      await inOther('umount below && rmdir below')
+      const event = await events.next((event) => event.event === 'bypassed')
+      expect(event.reason).toMatch('cannot be attached again')
+      await running.kill()
+      await events.stop()
+      await box.allGone()
+    }),
+  )
+
+  test(
     'L10: another file is moved onto FILE in another mount namespace: `bypassed`, and that file is left alone',
     inSandbox(async (box) => {
       const inOther = await elsewhere(box)

@@ -66,6 +66,8 @@ export class DataMount {
   /** The backing file or directory as it was named, below the mount. */
   readonly targetFd: number
   #attachFd: number
+  /** What leads to the mount below ours: `targetFd` and `#attachFd`, as long as they are open. */
+  readonly #placeFds: Set<number>
   #mountId = -1
   /** A second, detached copy of our own mount, to attach when the first was pulled away. */
   #spareFd: number
@@ -74,6 +76,7 @@ export class DataMount {
     this.index = options.index
     this.targetFd = options.targetFd
     this.#attachFd = options.attachFd
+    this.#placeFds = new Set([options.targetFd, options.attachFd])
     const backingId = mountIdOf(options.targetFd)
     const backing = readMounts().find((mount) => mount.id === backingId)
     this.backingType = backing?.type ?? 'unknown'
@@ -131,7 +134,7 @@ export class DataMount {
 
   /** Path of the mountpoint as the kernel has it now: renames above it are followed. */
   get mountpoint(): Buffer {
-    const path = readDescriptorPath('self', this.#attachFd)
+    const path = this.#attachFd < 0 ? null : readDescriptorPath('self', this.#attachFd)
     if (path !== null && !path.subarray(-DELETED.length).equals(DELETED)) this.#mountpoint = path
     return this.#mountpoint
   }
@@ -156,6 +159,8 @@ export class DataMount {
       const fd = this.#sameFileAt(this.#mountpoint) ?? this.#sameFileAt(this.#givenPath)
       if (fd === null) throw error
       close(this.#attachFd)
+      this.#placeFds.delete(this.#attachFd)
+      this.#placeFds.add(fd)
       this.#attachFd = fd
       this.#attachTo(fd)
     }
@@ -208,10 +213,22 @@ export class DataMount {
     }
   }
 
-  /** Gives up attaching again: with the last open file the connection ends. */
+  /** False once it was given up to attach it again. */
+  get canBeAttached(): boolean {
+    return this.#spareFd >= 0
+  }
+
+  /**
+   * Gives up attaching again: with the last open file the connection ends. Where the mount below was pulled away
+   * together with ours (its mountpoint was removed in another mount namespace), ours hangs on it as long as a
+   * descriptor leads there: so those go as well.
+   */
   dropSpare(): void {
     if (this.#spareFd < 0) return
-    close(this.#spareFd)
+    this.#mountpoint = this.mountpoint
+    for (const fd of [this.#spareFd, ...this.#placeFds]) close(fd)
+    this.#placeFds.clear()
     this.#spareFd = -1
+    this.#attachFd = -1
   }
 }

@@ -323,7 +323,7 @@ export class Engine {
   #mountsChanged(mounts: readonly MountInfo[]): void {
     if (this.#isEnding) return
     for (const mount of this.mounts) {
-      if (mount.isGone || mount.isAttached(mounts)) continue
+      if (mount.isGone || !mount.canBeAttached || mount.isAttached(mounts)) continue
       if (this.#hasLeases(mount)) this.#attachAgain(mount)
       else mount.dropSpare()
     }
