@@ -4,6 +4,7 @@
  * look the same either way; a path is turned back with `pathBytes`.
  */
 import { readStrings } from '../linux/processes.js'
+import { CommandError } from './errors.js'
 
 /** The arguments behind the script's own name, as byte strings. */
 export function readArguments(): string[] {
@@ -14,5 +15,8 @@ export function readArguments(): string[] {
 }
 
 export function pathBytes(argument: string): Buffer {
+  if (argument === '') {
+    throw new CommandError("'': No such file or directory (the name is empty: is a variable not set?)")
+  }
   return Buffer.from(argument, 'latin1')
 }

@@ -3,10 +3,12 @@ import * as abi from '../control/formats/abi.js'
 import { launcherFds } from '../daemon/main.js'
 import { Errno } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
+import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
-import { writeAll } from '../linux/files.js'
+import { statFd, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
+import { isType } from '../linux/stat.js'
 import { CommandError } from './errors.js'
 import { launcherPid } from './launching.js'
 import { print, printJson } from './output.js'
@@ -59,6 +61,7 @@ function levelOf(options: LeaseOptions): 'normal' | 'exclusive' {
 function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
   if (!/^\d{1,9}$/.test(descriptor)) throw new CommandError(`--fd ${descriptor}: not a descriptor number`, 2)
   const fd = Number(descriptor)
+  checkIsFile(fd)
   const request = abi.encodeLeaseRequest({
     id: 0,
     range: WHOLE_FILE,
@@ -82,6 +85,20 @@ function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
   if (options.json === true)
     printJson({ lease: taken.id, fd, mode: taken.mode, level: taken.level, owner: process.ppid })
   else print(`lease ${taken.id}`)
+}
+
+/** Node opens descriptors of its own in the places that the caller left free; none of them is a file. */
+function checkIsFile(fd: number): void {
+  try {
+    const { mode } = statFd(fd)
+    if (isType(mode, c.S_IFREG) || isType(mode, c.S_IFDIR)) return
+  } catch (error) {
+    if (error instanceof LinuxError && error.errno === Errno.EBADF) return
+    throw error
+  }
+  throw new CommandError(
+    `descriptor ${fd}: not a regular file: open a file under a Holdfast mount first, as in 'exec ${fd}<FILE'`,
+  )
 }
 
 function ask(fd: number, request: number, argument: Buffer): void {

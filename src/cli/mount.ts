@@ -26,6 +26,7 @@ import {
   refuseWaysPast,
   serve,
 } from './launching.js'
+import { refuseOwnGround } from './own-ground.js'
 import { readReport } from './report.js'
 import { Plan } from './shell.js'
 import { mountOf } from './targets.js'
@@ -46,8 +47,12 @@ export async function mount(
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
+  refuseOwnGround(place.path)
   leaveLauncher(launcher)
-  const engine = withRunLock(() => start(target.fd, place, { ...options, policy }))
+  const engine = withRunLock(() => {
+    refuseCovered(place)
+    return start(target.fd, place, { ...options, policy })
+  })
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
   await serve(engine, plan)
@@ -66,14 +71,27 @@ function openDirectory(argument: string): Place {
       `${showPath(path)}: not a directory; for a single file use 'holdfast run FILE -- COMMAND'`,
     )
   }
-  const mounted = mountOf(fd)
-  if (mounted?.type === DATA_TYPE) {
-    const over = showPath(mounted.mountpoint)
-    throw new CommandError(
-      `${showPath(path)}: already under the Holdfast mount ${over}; use it, or 'holdfast umount' it first`,
-    )
-  }
+  refuseMounted(fd, path)
   return { fd, path }
+}
+
+function refuseMounted(fd: number, path: Buffer): void {
+  const mounted = mountOf(fd)
+  if (mounted?.type !== DATA_TYPE) return
+  const over = showPath(mounted.mountpoint)
+  throw new CommandError(
+    `${showPath(path)}: already under the Holdfast mount ${over}; use it, or 'holdfast umount' it first`,
+  )
+}
+
+/** Somebody else may have mounted there since we opened it; whoever has the run lock is the only one who can. */
+function refuseCovered({ path }: Place): void {
+  const fd = openTarget(path)
+  try {
+    refuseMounted(fd, path)
+  } finally {
+    close(fd)
+  }
 }
 
 function start(targetFd: number, place: Place, options: MountOptions & { policy: LeasePolicy }): Engine {

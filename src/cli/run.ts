@@ -5,6 +5,7 @@ import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
 import { createEngine, findWaysPast, launcherPid, refuseWaysPast, serve } from './launching.js'
+import { refuseOwnGround } from './own-ground.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
 
@@ -72,6 +73,7 @@ function prepare(
       }
       if (control !== null || same !== undefined) continue
       seen.set(target.path.toString('latin1'), target)
+      refuseOwnGround(target.path)
       engine ??= createEngine({ kind: 'run', ...options })
       const mount = engine.addMount(target.fd)
       warnings.push(...findWaysPast(mount.rootFd, target.path, engine.control))
