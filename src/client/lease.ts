@@ -142,7 +142,18 @@ export async function takeLease(file: FileSource, options: LeaseOptions = {}): P
   }
 }
 
+/** A level that is misspelt must not become one that protects less: not every program is type-checked. */
+function checkOptions({ mode = 'read', level = 'normal' }: LeaseOptions): void {
+  if (mode !== 'read' && mode !== 'write') {
+    throw new HoldfastError(Errno.EINVAL, `mode '${String(mode)}', which is neither read nor write`)
+  }
+  if (level !== 'normal' && level !== 'exclusive') {
+    throw new HoldfastError(Errno.EINVAL, `level '${String(level)}', which is neither normal nor exclusive`)
+  }
+}
+
 async function setLease(source: OpenSource, id: number, options: LeaseOptions): Promise<number> {
+  checkOptions(options)
   for (;;) {
     const bytes = abi.encodeLeaseRequest({
       id,

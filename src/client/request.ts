@@ -35,8 +35,10 @@ export interface OpenSource {
 }
 
 export function openSource(file: FileSource, flags = c.O_RDONLY): OpenSource {
-  if (typeof file !== 'string' && !Buffer.isBuffer(file))
-    return { fd: file.fd, name: undefined, close: () => {} }
+  if (typeof file !== 'string' && !Buffer.isBuffer(file)) {
+    if (typeof file?.fd === 'number' && file.fd >= 0) return { fd: file.fd, name: undefined, close: () => {} }
+    throw new TypeError('the file must be a path (string or Buffer) or an open FileHandle')
+  }
   const name = typeof file === 'string' ? file : showPath(file)
   const fd = asHoldfastError('open', name, () => open(file, flags))
   return { fd, name, close: () => close(fd) }
