@@ -32,7 +32,7 @@ const FOLDERS = {
   client: { folders: ['lib', 'linux', 'control/formats'], packages: [], node: true },
   cli: {
     folders: ['lib', 'linux', 'control', 'client', 'daemon/main'],
-    packages: ['commander', '@commander-js/extra-typings', 'cli-table3'],
+    packages: ['commander', '@commander-js/extra-typings'],
     node: true,
   },
   litmus: { folders: ['lib', 'lease', 'client', 'linux'], packages: [], node: true },

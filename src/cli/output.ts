@@ -1,5 +1,5 @@
 /** Text for people and JSON for programs, on standard output. */
-import Table from 'cli-table3'
+import { textWidth } from '../lib/text-width.js'
 import { writeAll } from '../linux/files.js'
 
 export function print(text: string): void {
@@ -10,19 +10,18 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2))
 }
 
-/** Columns without lines around them, as `ps` prints them. */
+/** Columns without lines around them, as `ps` prints them. Linear: there may be 100,000 leases to list. */
 export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
-  const bare = Object.fromEntries(
-    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'].map(
-      (edge) => [edge, ''],
-    ),
-  )
-  const inner = { left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: '  ' }
-  const table = new Table({
-    head: [...head],
-    chars: { ...bare, ...inner },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  })
-  table.push(...rows.map((row) => row.map(String)))
-  print(table.toString().replace(/[ \t]+$/gm, ''))
+  print(formatTable([head, ...rows.map((row) => row.map(String))]))
+}
+
+export function formatTable(lines: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const cells of lines) {
+    for (const [column, cell] of cells.entries()) {
+      widths[column] = Math.max(widths[column] ?? 0, textWidth(cell))
+    }
+  }
+  const pad = (cell: string, column: number) => cell + ' '.repeat((widths[column] ?? 0) - textWidth(cell))
+  return lines.map((cells) => cells.map(pad).join('  ').trimEnd()).join('\n')
 }
