@@ -430,6 +430,20 @@ describe('listings', () => {
   )
 })
 
+describe('--debug', () => {
+  test(
+    'a relative name is meant from where the caller is, and may have any bytes',
+    inSandbox(async (box) => {
+      await box.must('mkdir logged')
+      expect(await box.holdfast('mount', '--debug', 'log é', 'logged')).toMatchObject({ code: 0 })
+      await box.must('ls logged')
+      expect(await box.holdfast('umount', 'logged')).toMatchObject({ code: 0 })
+      expect(await box.must('grep -c READDIR "log é"')).toMatch(/^\d+\n?$/)
+      await box.allGone()
+    }),
+  )
+})
+
 describe('help', () => {
   test(
     '--help of every command: exit code 0, on standard output, with an example; --version is a number',

@@ -18,6 +18,7 @@ import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
 import { open, statFd, writeAll } from '../linux/files.js'
 import { isType } from '../linux/stat.js'
+import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import type { Plan } from './shell.js'
 import { VERSION } from './version.js'
@@ -58,14 +59,18 @@ export interface LaunchOptions {
   readonly kind: 'run' | 'mount'
   readonly policy?: LeasePolicy
   readonly passthrough: boolean
-  readonly debug?: string | undefined
+  readonly debugFd?: number | undefined
+}
+
+/** Opens the file of --debug. Call it before `leaveLauncher`: its name is relative to the caller's directory. */
+export function openDebugLog(file: string | undefined): number | undefined {
+  return file === undefined ? undefined : open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
 }
 
 /** Call it under `withRunLock`. */
 export function createEngine(options: LaunchOptions): Engine {
   const main = process.argv[1] ?? ''
-  const debugFd =
-    options.debug === undefined ? -1 : open(options.debug, c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
+  const { debugFd = -1 } = options
   const log = (line: string) => writeAll(debugFd, Buffer.from(`${line}\n`))
   return new Engine({
     kind: options.kind,

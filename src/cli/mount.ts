@@ -20,6 +20,7 @@ import {
   findWaysPast,
   isDirectory,
   launcherPid,
+  openDebugLog,
   openTarget,
   type PolicyOptions,
   parsePolicy,
@@ -48,10 +49,11 @@ export async function mount(
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
   refuseOwnGround(place.path)
+  const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
   const engine = withRunLock(() => {
     refuseCovered(place)
-    return start(target.fd, place, { ...options, policy })
+    return start(target.fd, place, { ...options, policy, debugFd })
   })
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
@@ -94,7 +96,11 @@ function refuseCovered({ path }: Place): void {
   }
 }
 
-function start(targetFd: number, place: Place, options: MountOptions & { policy: LeasePolicy }): Engine {
+function start(
+  targetFd: number,
+  place: Place,
+  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined },
+): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {
     const mounted = engine.addMount(targetFd, place.fd)

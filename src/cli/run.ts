@@ -4,7 +4,7 @@ import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
-import { createEngine, findWaysPast, launcherPid, refuseWaysPast, serve } from './launching.js'
+import { createEngine, findWaysPast, launcherPid, openDebugLog, refuseWaysPast, serve } from './launching.js'
 import { refuseOwnGround } from './own-ground.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
@@ -26,8 +26,9 @@ export async function run(
   // Relative paths must be opened before we leave the caller's directory.
   removeDead()
   const targets = openTargets(files)
+  const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
-  const { engine, warnings } = withRunLock(() => prepare(targets, launcher, options))
+  const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { ...options, debugFd }))
   try {
     if (options.strict === true) refuseWaysPast(warnings)
     for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
@@ -57,7 +58,7 @@ export async function run(
 function prepare(
   targets: Target[],
   launcher: number,
-  options: RunOptions,
+  options: RunOptions & { debugFd: number | undefined },
 ): { engine: Engine | null; warnings: string[] } {
   let engine: Engine | null = null
   const warnings: string[] = []
