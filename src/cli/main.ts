@@ -6,6 +6,7 @@ import { writeAll } from '../linux/files.js'
 import { readArguments } from './arguments.js'
 import { doctor } from './doctor.js'
 import { CommandError, explain } from './errors.js'
+import { HELP } from './help.js'
 import { lease } from './lease.js'
 import { leases, pins, status, who } from './listings.js'
 import { mount, umount } from './mount.js'
@@ -36,6 +37,7 @@ function makeProgram(): Command {
     .version(VERSION)
     .addHelpText('after', EXAMPLES)
     .enablePositionalOptions()
+    .helpCommand(false)
 
   program
     .command('run')
@@ -45,16 +47,7 @@ function makeProgram(): Command {
     .option('--strict', 'refuse to start when somebody goes past Holdfast (has FILE open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
-    .addHelpText(
-      'after',
-      `
-COMMAND finds itself as without Holdfast: same pid, descriptors, signals, environment,
-terminal, exit code. In addition it has FILE open on descriptor 9 (8, 7, ... for more FILEs).
-FILE stays protected until COMMAND ends, even if it closes every descriptor.
-
-Others get "Text file busy" when they truncate FILE or punch holes into it, and "Device or
-resource busy" when they rename or remove it. Reading, writing in place, appending work.`,
-    )
+    .addHelpText('after', HELP.run)
     .action((files, options) => run(files, commandWords, options))
 
   program
@@ -71,12 +64,14 @@ resource busy" when they rename or remove it. Reading, writing in place, appendi
     )
     .option('--max-leases <n>', 'leases that one user may have (default 100000)')
     .option('--max-pins <n>', 'pins that one user may have (default 100000)')
+    .addHelpText('after', HELP.mount)
     .action(mount)
 
   program
     .command('umount')
     .description('end a Holdfast mount; refused while leases exist or files are open')
     .argument('<mountpoint>')
+    .addHelpText('after', HELP.umount)
     .action(umount)
 
   program
@@ -88,6 +83,7 @@ resource busy" when they rename or remove it. Reading, writing in place, appendi
     .option('--exclusive', 'a lease that cannot be broken: changes fail instead of waiting')
     .option('--write', 'nobody else may change the layout, the holder may')
     .option('--json', 'print the lease as JSON')
+    .addHelpText('after', HELP.lease)
     .action((file, options) => lease(file, commandWords, options))
 
   program
@@ -95,28 +91,33 @@ resource busy" when they rename or remove it. Reading, writing in place, appendi
     .description('list leases, of everything or of what is at or below PATH')
     .argument('[path]')
     .option('--json', 'print JSON')
+    .addHelpText('after', HELP.leases)
     .action(leases)
   program
     .command('pins')
     .description('list pins, of everybody or of one process')
     .argument('[pid]')
     .option('--json', 'print JSON')
+    .addHelpText('after', HELP.pins)
     .action(pins)
   program
     .command('who')
     .description('say who keeps you from truncating a file')
     .argument('<path>')
     .option('--json', 'print JSON')
+    .addHelpText('after', HELP.who)
     .action(who)
   program
     .command('status')
     .description('list the Holdfast mounts')
     .option('--json', 'print JSON')
+    .addHelpText('after', HELP.status)
     .action(status)
   program
     .command('doctor')
     .description('say what this machine can do, and what follows from it')
     .option('--json', 'print JSON')
+    .addHelpText('after', HELP.doctor)
     .action(doctor)
   program
     .command('reap', { hidden: true })
@@ -163,6 +164,7 @@ function oneLine(text: string): string {
 
 async function main(): Promise<void> {
   let words = readArguments()
+  if (words[0] === 'help') words = [...words.slice(1, 2), '--help']
   if (words[0] === 'run' || words[0] === 'lease') {
     const dashes = words.indexOf('--')
     commandWords = dashes < 0 ? [] : words.slice(dashes + 1)

@@ -78,6 +78,7 @@ export class Lease extends EventEmitter<LeaseEvents> implements AsyncDisposable 
 
   /** What Holdfast knows of it now. Throws ENOENT once it is gone. */
   status(): abi.LeaseReply {
+    if (!this.#isHeld) throw new HoldfastError(Errno.ENOENT, 'GETLEASE', this.#source.name)
     const bytes = Buffer.alloc(abi.LEASE_SIZE)
     bytes.writeBigUInt64LE(BigInt(this.id - 1), 0)
     request('GETLEASE', this.fd, abi.GETLEASE, bytes, this.#source.name)

@@ -1,0 +1,57 @@
+/** What `--help` of each command says after its options: an example, and the answer to the next question. */
+export const HELP = {
+  run: `
+Example:
+  sudo holdfast run model.gguf -- llama-server -m model.gguf
+
+COMMAND finds itself as without Holdfast: same pid, descriptors, signals, environment,
+terminal, exit code. In addition it has FILE open on descriptor 9 (8, 7, ... for more FILEs).
+FILE stays protected until COMMAND ends, even if it closes every descriptor.
+
+Others get "Text file busy" when they truncate FILE or punch holes into it, and "Device or
+resource busy" when they rename or remove it. Reading, writing in place, appending work.`,
+  mount: `
+Examples:
+  sudo holdfast mount /srv/models                 paths stay as they are
+  sudo holdfast mount /srv/models /mnt/models     shown at another place
+
+Without a lease nothing changes for anyone; any program may take one on a file it has open.
+Files stay where they are, and after 'holdfast umount' everything is as before.`,
+  umount: `
+Example:
+  sudo holdfast umount /srv/models
+
+'holdfast leases PATH' names who still needs it.`,
+  lease: `
+Examples:
+  exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive     until 'exec 3<&-'
+  holdfast lease --exclusive /srv/models/a.gguf -- sha256sum /srv/models/a.gguf
+
+FILE must be under a Holdfast mount ('holdfast mount', or 'holdfast run', which makes its own).
+An exclusive lease needs the owner of the file, root, or a descriptor open for writing.`,
+  leases: `
+Examples:
+  holdfast leases
+  holdfast leases /srv/models --json
+
+You see your own processes and files; root sees all.`,
+  pins: `
+Examples:
+  holdfast pins
+  holdfast pins 4711 --json`,
+  who: `
+Example:
+  holdfast who /srv/models/a.gguf
+
+Where a lease has no owner left, the processes that have the file open are named.`,
+  status: `
+Example:
+  holdfast status --json
+
+It also removes what an engine left that was killed together with its supervisor.`,
+  doctor: `
+Example:
+  sudo holdfast doctor
+
+Every line is a fact and what follows from it; exit code 1 if mounting is not possible.`,
+} as const
