@@ -27,7 +27,7 @@ export interface ListOptions {
 export function leases(path: string | undefined, options: ListOptions): void {
   removeDead()
   const { leases } = readReports()
-  const shown = path === undefined ? leases : leases.filter(below(resolve(path)))
+  const shown = withOpeners(path === undefined ? leases : leases.filter(below(resolve(path))))
   if (options.json === true) {
     printJson(shown)
     return
@@ -46,7 +46,7 @@ export function leases(path: string | undefined, options: ListOptions): void {
       formatRange(lease),
       lease.pins,
       formatAge(lease.ageMs),
-      formatOwners(lease.owners),
+      lease.openIn.length > 0 ? `open in ${formatOwners(lease.openIn)}` : formatOwners(lease.owners),
       lease.file,
     ]),
   )
@@ -76,6 +76,22 @@ interface Holding extends LeaseRecord {
   readonly openIn: readonly ProcessRecord[]
 }
 
+/** Finds out, in one pass over /proc, who has the files open whose leases have no owner left. */
+function withOpeners(leases: readonly LeaseRecord[]): Holding[] {
+  const isOwned = (lease: LeaseRecord) => lease.owners.length > 0
+  if (leases.every(isOwned)) return leases.map((lease) => ({ ...lease, openIn: [] }))
+  const mountIds = new Map<string, number>()
+  for (const mount of readMounts()) {
+    if (mount.type === DATA_TYPE) mountIds.set(showPath(mount.mountpoint), mount.id)
+  }
+  const keyOf = (lease: LeaseRecord) => `${mountIds.get(lease.mountpoint)}:${lease.inode}`
+  const openers = findOpeners(new Set(leases.filter((lease) => !isOwned(lease)).map(keyOf)))
+  return leases.map((lease) => ({
+    ...lease,
+    openIn: isOwned(lease) ? [] : (openers.get(keyOf(lease)) ?? []),
+  }))
+}
+
 /** R4: who keeps me from truncating this file? */
 export function who(path: string, options: ListOptions): void {
   removeDead()
@@ -83,10 +99,7 @@ export function who(path: string, options: ListOptions): void {
   const report: Report = target === null ? { mounts: [], leases: [], pins: [] } : readReports()
   const isSame = (lease: LeaseRecord) =>
     lease.mountpoint === target?.mountpoint && lease.inode === target.inode
-  const holdings = report.leases.filter(isSame).map((lease): Holding => {
-    const openIn = lease.owners.length > 0 || target === null ? [] : openers(target.mountId, target.inode)
-    return { ...lease, openIn }
-  })
+  const holdings = withOpeners(report.leases.filter(isSame))
   const ids = new Set(holdings.map(({ id }) => id))
   const held = report.pins.filter((pin) => pin.mountpoint === target?.mountpoint && ids.has(pin.lease))
   if (options.json === true) {
@@ -190,24 +203,30 @@ function look(path: string): { mountId: number; mountpoint: string; inode: strin
   }
 }
 
-/** Processes that have a file of this mount open, asked of /proc and not of the file system. */
-function openers(mountId: number, inode: string): ProcessRecord[] {
-  const found: ProcessRecord[] = []
+/**
+ * Processes that have one of these files open, asked of /proc and not of a file system.
+ * @param wanted `mount id:inode number` of each file.
+ */
+function findOpeners(wanted: ReadonlySet<string>): Map<string, ProcessRecord[]> {
+  const found = new Map<string, ProcessRecord[]>()
   for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue
     const pid = Number(name)
-    if (hasOpen(pid, mountId, inode)) found.push({ pid, command: readStatus(pid)?.command ?? '?' })
+    if (!/^\d+$/.test(name) || pid === process.pid) continue
+    for (const key of openFilesOf(pid)) {
+      if (!wanted.has(key)) continue
+      const process = { pid, command: readStatus(pid)?.command ?? '?' }
+      found.set(key, [...(found.get(key) ?? []), process])
+    }
   }
   return found
 }
 
-function hasOpen(pid: number, mountId: number, inode: string): boolean {
+/** `mount id:inode number` of everything a process has open, each once. */
+function openFilesOf(pid: number): Set<string> {
   try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => {
-      const descriptor = readDescriptor(pid, Number(fd))
-      return descriptor?.mountId === mountId && String(descriptor.ino) === inode
-    })
+    const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => readDescriptor(pid, Number(fd)))
+    return new Set(descriptors.map((descriptor) => `${descriptor?.mountId}:${descriptor?.ino}`))
   } catch {
-    return false // It ended, or it is not ours to look into.
+    return new Set() // It ended, or it is not ours to look into.
   }
 }
