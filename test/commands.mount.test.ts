@@ -417,6 +417,30 @@ describe('listings', () => {
   )
 
   test(
+    'R1: a lease without an owner: leases and who name the process that has the file open',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.mount(path.join(box.work, 'tree'))
+      // The owner is the inner shell, which ends at once; the outer one keeps the descriptor.
+      const inner = `exec 4<&3; '${HOLDFAST}' lease --fd 4 --exclusive; exit 0`
+      const running = box.start(
+        ['bash', '-c', `exec 3<tree/a; bash -c "$0"; echo taken; read line; true`, inner],
+        {
+          stdin: 'pipe',
+        },
+      )
+      await running.says('taken')
+      const rows = await listing(box, 'leases')
+      expect(rows).toMatchObject([{ owners: [], openIn: [{ pid: running.pid, command: 'bash' }] }])
+      const words = await box.holdfast('leases')
+      expect(words.stdout).toContain(`open in ${running.pid}(bash)`)
+      expect((await box.holdfast('who', 'tree/a')).stdout).toContain(`held by ${running.pid}(bash)`)
+      running.type('\n')
+      await running.ended
+    }),
+  )
+
+  test(
     'doctor: says what this machine can do, in words and as JSON',
     inSandbox(async (box) => {
       const words = await box.holdfast('doctor')
