@@ -1,29 +1,29 @@
 /**
  * The engine: one process that serves its data mounts and their control directory. Its main thread is the fs
- * thread, a poll(2) loop in which everything quick is done at once; what may take long runs in io threads.
+ * thread, an epoll(7) loop in which everything quick is done at once; what may take long runs in io threads.
  */
 
-import { type CommandResult, type ControlFs, createControlFs } from '../control/control-fs.js'
+import type { CommandResult } from '../control/control-fs.js'
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
 import type { MountRecord } from '../control/formats/records.js'
 import type { RequestInfo } from '../fuse/api.js'
-import { createNotifier, FuseSession, INIT_FLAGS, TransportError } from '../fuse/index.js'
+import { TransportError } from '../fuse/index.js'
 import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
-import { close, open } from '../linux/files.js'
-import { FuseDevice } from '../linux/fuse-device.js'
-import { attach, type MountInfo, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
-import { Poller, waitReadable } from '../linux/poller.js'
+import { open } from '../linux/files.js'
+import { type MountInfo, readMounts } from '../linux/mounts.js'
+import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
 import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
+import { ControlMount } from './control-mount.js'
 import { DataMount } from './data-mount.js'
 import { pathText, timestamp } from './event-records.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
-import { CONTROL_TYPE, type Registration, register } from './registry.js'
+import { type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
 import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
 import { type Supervisor, startSupervisor } from './supervisor.js'
@@ -50,9 +50,6 @@ const TURNS_PER_YIELD = 1024
 /** How many requests of one mount may be served before the others get their turn. */
 const REQUESTS_PER_TURN = 16
 
-/** How long whoever still has a control file open may take to notice that the engine ends. */
-const LAST_READERS_MS = 500
-
 export class Engine {
   readonly service: LeaseService
   readonly mounts: DataMount[] = []
@@ -61,13 +58,10 @@ export class Engine {
   readonly #ioctls: Ioctls
   readonly #io: ThreadedIo
   readonly #poller = new Poller()
-  readonly #controlDevice: FuseDevice
-  readonly #controlSession: FuseSession
-  readonly #controlFs: ControlFs
+  readonly #controlMount: ControlMount
   /** How old a request may become before the kernel ends the whole connection; null: as old as it likes. */
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
-  #controlMountId = -1
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -93,21 +87,16 @@ export class Engine {
       ioctls: this.#ioctls,
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
-      controlMountId: () => this.#controlMountId,
+      controlMountId: () => this.#controlMount.mountId,
       command: (line, request, done) => this.#command(line, request, done),
     })
     try {
-      this.#controlDevice = FuseDevice.open()
-      const notifier = createNotifier(this.#controlDevice, options.debug)
-      this.#controlFs = createControlFs(reports, () => notifier)
-      this.#controlSession = new FuseSession({
-        transport: this.#controlDevice,
-        fileSystem: this.#controlFs,
-        wantedFlags: INIT_FLAGS.FUSE_ATOMIC_O_TRUNC | INIT_FLAGS.FUSE_MAX_PAGES | INIT_FLAGS.FUSE_ABORT_ERROR,
+      this.#controlMount = new ControlMount({
+        directory: this.#place.control,
+        source: reports,
         reportBug: options.reportBug,
-        ...(options.debug === undefined ? {} : { debug: options.debug }),
+        debug: options.debug,
       })
-      this.#mountControl()
     } catch (error) {
       this.#place.remove()
       throw error
@@ -116,25 +105,6 @@ export class Engine {
 
   get control(): string {
     return this.#place.control
-  }
-
-  #mountControl(): void {
-    const mountFd = this.#controlDevice.createMount({
-      subtype: CONTROL_TYPE.slice('fuse.'.length),
-      source: Buffer.from(this.control),
-      rootMode: c.S_IFDIR | 0o755,
-      attributes: c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC,
-      allowOther: true,
-      defaultPermissions: true,
-    })
-    const target = open(this.control, c.O_PATH | c.O_DIRECTORY)
-    try {
-      attach(mountFd, target)
-      this.#controlMountId = mountIdOf(mountFd)
-    } finally {
-      close(target)
-      close(mountFd)
-    }
   }
 
   /**
@@ -170,22 +140,8 @@ export class Engine {
 
   #removeControl(): void {
     this.service.events.close()
-    const mount = readMounts().find(({ id }) => id === this.#controlMountId)
-    this.#attempt(() => {
-      if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
-    })
-    this.#serveLastReaders()
-    this.#controlDevice.close()
+    this.#attempt(() => this.#controlMount.remove())
     this.#place.remove()
-  }
-
-  /** Readers of events get the end of the stream; the kernel says when the last of them has closed it. */
-  #serveLastReaders(): void {
-    const deadline = performance.now() + LAST_READERS_MS
-    while (performance.now() < deadline) {
-      const isReadable = waitReadable(this.#controlDevice.fd, LAST_READERS_MS)
-      if (isReadable && this.#controlSession.receive() === 'unmounted') return
-    }
   }
 
   /** Keeps the mounts until this process has taken its lease or has ended. @returns false if it has ended. */
@@ -196,16 +152,16 @@ export class Engine {
     return true
   }
 
-  /** Serves until nothing is left to serve. Call `detachFromCaller` before it, when the caller can go on. */
+  /** Serves until nothing is left to serve. Call `dropStandardStreams` before it, when the caller can go on. */
   serve(): Promise<void> {
     this.service.onFileFree = () => this.#endIfIdle()
     this.service.onExit = (process) => {
       if (this.service.expected.delete(process)) this.#endIfIdle()
     }
     for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
-    this.#watch(this.#controlDevice.fd, c.POLLIN, () => {
+    this.#watch(this.#controlMount.fd, c.POLLIN, () => {
       // Somebody unmounted the control directory. The leases do not need it.
-      if (this.#controlSession.receive() === 'unmounted') this.#poller.remove(this.#controlDevice.fd)
+      if (this.#controlMount.receive() === 'unmounted') this.#poller.remove(this.#controlMount.fd)
     })
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
@@ -281,7 +237,7 @@ export class Engine {
     const now = performance.now()
     if (now - this.#readersRefreshedAt < this.#requestAgeMaxMs / 4) return
     this.#readersRefreshedAt = now
-    this.#controlFs.refreshReaders()
+    this.#controlMount.refreshReaders()
   }
 
   #receive(mount: DataMount): void {

@@ -1,0 +1,91 @@
+/** The mount of a control directory: a small FUSE connection of its own beside those of the data. */
+import { type ControlFs, type ControlSource, createControlFs } from '../control/control-fs.js'
+import { createNotifier, FuseSession, INIT_FLAGS } from '../fuse/index.js'
+import * as c from '../linux/constants.js'
+import { close, open } from '../linux/files.js'
+import { FuseDevice } from '../linux/fuse-device.js'
+import { attach, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { waitReadable } from '../linux/poller.js'
+import { CONTROL_TYPE } from './registry.js'
+
+export interface ControlMountOptions {
+  /** The control directory, which is the mountpoint and the source. */
+  readonly directory: string
+  readonly source: ControlSource
+  readonly reportBug: (error: unknown) => void
+  readonly debug: ((line: string) => void) | undefined
+}
+
+/** How long whoever still has a control file open may take to notice that the engine ends. */
+const LAST_READERS_MS = 500
+
+export class ControlMount {
+  /** mnt_id: descriptors of control files are found by it. */
+  readonly mountId: number
+  readonly #device = FuseDevice.open()
+  readonly #session: FuseSession
+  readonly #fileSystem: ControlFs
+
+  /** Mounts it. Throws a LinuxError. */
+  constructor(options: ControlMountOptions) {
+    const notifier = createNotifier(this.#device, options.debug)
+    this.#fileSystem = createControlFs(options.source, () => notifier)
+    this.#session = new FuseSession({
+      transport: this.#device,
+      fileSystem: this.#fileSystem,
+      wantedFlags: INIT_FLAGS.FUSE_ATOMIC_O_TRUNC | INIT_FLAGS.FUSE_MAX_PAGES | INIT_FLAGS.FUSE_ABORT_ERROR,
+      reportBug: options.reportBug,
+      ...(options.debug === undefined ? {} : { debug: options.debug }),
+    })
+    const mountFd = this.#device.createMount({
+      subtype: CONTROL_TYPE.slice('fuse.'.length),
+      source: Buffer.from(options.directory),
+      rootMode: c.S_IFDIR | 0o755,
+      attributes: c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC,
+      allowOther: true,
+      defaultPermissions: true,
+    })
+    const target = open(options.directory, c.O_PATH | c.O_DIRECTORY)
+    try {
+      attach(mountFd, target)
+      this.mountId = mountIdOf(mountFd)
+    } finally {
+      close(target)
+      close(mountFd)
+    }
+  }
+
+  /** Readable when `receive` has something to do. */
+  get fd(): number {
+    return this.#device.fd
+  }
+
+  receive(): 'handled' | 'idle' | 'unmounted' {
+    return this.#session.receive()
+  }
+
+  refreshReaders(): void {
+    this.#fileSystem.refreshReaders()
+  }
+
+  /**
+   * Takes the mount away. Readers of events get the end of the stream if it was closed before; the kernel says
+   * when the last of them has noticed.
+   */
+  remove(): void {
+    try {
+      const mount = readMounts().find(({ id }) => id === this.mountId)
+      if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+    } finally {
+      this.#serveLastReaders()
+      this.#device.close()
+    }
+  }
+
+  #serveLastReaders(): void {
+    const deadline = performance.now() + LAST_READERS_MS
+    while (performance.now() < deadline) {
+      if (waitReadable(this.fd, LAST_READERS_MS) && this.receive() === 'unmounted') return
+    }
+  }
+}
