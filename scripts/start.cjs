@@ -7,6 +7,14 @@
  */
 'use strict'
 
+// Started for `run` or `mount`, we share standard error with COMMAND. Node 22 and newer look at process.stderr
+// while they load a module of their own, which makes the descriptor non-blocking for everybody who shares it.
+if (process.env.HOLDFAST_LAUNCHER !== undefined) {
+  for (const name of ['stdout', 'stderr']) {
+    Object.defineProperty(process, name, { value: { isTTY: false }, configurable: true })
+  }
+}
+
 const { existsSync, readFileSync } = require('node:fs')
 const { Script } = require('node:vm')
 

@@ -90,6 +90,9 @@ export class ThreadedIo implements IoThreads {
       workerData,
       transferList: [port2],
       env: SHARE_ENV,
+      // Not piped to ours: an engine has no standard streams to write to.
+      stdout: true,
+      stderr: true,
       execArgv: [],
     })
     worker.unref()
