@@ -86,9 +86,7 @@ export function createEngine(options: LaunchOptions): Engine {
 
 /** Opens what the user named, following symlinks, as an anchor for mounts (O_PATH). */
 export function openTarget(path: Buffer): number {
-  const fd = open(path, c.O_PATH)
-  // The mount inherits the name it is found by; a deleted or moved file is noticed later by its inode.
-  return fd
+  return open(path, c.O_PATH)
 }
 
 export function isDirectory(fd: number): boolean {
@@ -108,9 +106,13 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
 }
 
-/** --strict: all of them in the one line that an error has. */
-export function refuseWaysPast(warnings: readonly string[]): void {
+/** Names them in one line each; with --strict they are an error, in the one line that an error has. */
+export function tellWaysPast(warnings: readonly string[], isStrict: boolean): void {
   if (warnings.length === 0) return
+  if (!isStrict) {
+    for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
+    return
+  }
   const findings = warnings.map((line) => line.replace(/^holdfast: /, ''))
   throw new CommandError(`${findings.join('; ')}; refused because of --strict`)
 }

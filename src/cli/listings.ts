@@ -1,5 +1,4 @@
 /** `holdfast leases`, `pins`, `who` and `status`: what the engines report, for people or as JSON. */
-import { readdirSync } from 'node:fs'
 import {
   formatAge,
   formatLength,
@@ -13,7 +12,13 @@ import * as c from '../linux/constants.js'
 import { showPath } from '../linux/error.js'
 import { close, open, statFd } from '../linux/files.js'
 import { mountIdOf, readMounts } from '../linux/mounts.js'
-import { readDescriptor, readDescriptorPath, readStatus } from '../linux/processes.js'
+import {
+  listDescriptors,
+  listProcesses,
+  readDescriptor,
+  readDescriptorPath,
+  readStatus,
+} from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import { print, printJson, printTable } from './output.js'
@@ -209,9 +214,8 @@ function look(path: string): { mountId: number; mountpoint: string; inode: strin
  */
 function findOpeners(wanted: ReadonlySet<string>): Map<string, ProcessRecord[]> {
   const found = new Map<string, ProcessRecord[]>()
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name)
-    if (!/^\d+$/.test(name) || pid === process.pid) continue
+  for (const pid of listProcesses()) {
+    if (pid === process.pid) continue
     for (const key of openFilesOf(pid)) {
       if (!wanted.has(key)) continue
       const process = { pid, command: readStatus(pid)?.command ?? '?' }
@@ -223,10 +227,6 @@ function findOpeners(wanted: ReadonlySet<string>): Map<string, ProcessRecord[]> 
 
 /** `mount id:inode number` of everything a process has open, each once. */
 function openFilesOf(pid: number): Set<string> {
-  try {
-    const descriptors = readdirSync(`/proc/${pid}/fd`).map((fd) => readDescriptor(pid, Number(fd)))
-    return new Set(descriptors.map((descriptor) => `${descriptor?.mountId}:${descriptor?.ino}`))
-  } catch {
-    return new Set() // It ended, or it is not ours to look into.
-  }
+  const descriptors = listDescriptors(pid).map((fd) => readDescriptor(pid, fd))
+  return new Set(descriptors.map((descriptor) => `${descriptor?.mountId}:${descriptor?.ino}`))
 }

@@ -9,7 +9,7 @@ import {
 } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
-import { close, open, writeAll } from '../linux/files.js'
+import { close, open } from '../linux/files.js'
 import { type MountInfo, unmount } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
@@ -24,8 +24,8 @@ import {
   openTarget,
   type PolicyOptions,
   parsePolicy,
-  refuseWaysPast,
   serve,
+  tellWaysPast,
 } from './launching.js'
 import { refuseOwnGround } from './own-ground.js'
 import { readReport } from './report.js'
@@ -104,9 +104,7 @@ function start(
   const engine = createEngine({ kind: 'mount', ...options })
   try {
     const mounted = engine.addMount(targetFd, place.fd)
-    const warnings = findWaysPast(mounted.rootFd, place.path, engine.control)
-    if (options.strict === true) refuseWaysPast(warnings)
-    for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
+    tellWaysPast(findWaysPast(mounted.rootFd, place.path, engine.control), options.strict === true)
     return engine
   } catch (error) {
     engine.abandon()
@@ -145,16 +143,12 @@ export function umount(mountpoint: string): void {
   const pidfd = engine === undefined ? null : openPidfd(engine)
   try {
     unmount(found.mountpoint, 0)
-    if (pidfd !== null) ended(pidfd)
+    // The engine tidies up behind itself. With its process the last hold on the backing file system goes.
+    if (pidfd !== null) waitReadable(pidfd, END_PATIENCE_MS)
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === 'EBUSY')) throw error
     throw new CommandError(
       `${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`,
     )
   }
-}
-
-/** The engine tidies up behind itself. With its process the last hold on the backing file system goes. */
-function ended(pidfd: number): void {
-  waitReadable(pidfd, END_PATIENCE_MS)
 }

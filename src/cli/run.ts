@@ -4,7 +4,7 @@ import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
-import { createEngine, findWaysPast, launcherPid, openDebugLog, refuseWaysPast, serve } from './launching.js'
+import { createEngine, findWaysPast, launcherPid, openDebugLog, serve, tellWaysPast } from './launching.js'
 import { refuseOwnGround } from './own-ground.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
@@ -30,8 +30,7 @@ export async function run(
   leaveLauncher(launcher)
   const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { ...options, debugFd }))
   try {
-    if (options.strict === true) refuseWaysPast(warnings)
-    for (const line of warnings) writeAll(2, Buffer.from(`${line}\n`))
+    tellWaysPast(warnings, options.strict === true)
   } catch (error) {
     engine?.abandon()
     throw error

@@ -20,6 +20,7 @@ import type {
   RequestInfo,
 } from '../fuse/api.js'
 import { OK, PENDING } from '../fuse/api.js'
+import { FOPEN_FLAGS, POLL_FLAGS } from '../fuse/index.js'
 import { Errno } from '../lib/errno.js'
 import { type EventHub, EventQueue } from './events.js'
 
@@ -64,9 +65,6 @@ const S_IFDIR = 0o040000
 const S_IFREG = 0o100000
 const DT_DIR = 4
 const DT_REG = 8
-const FOPEN_DIRECT_IO = 1
-const FOPEN_NONSEEKABLE = 4
-const FUSE_POLL_SCHEDULE_NOTIFY = 1
 const O_NONBLOCK = 0o4000
 const O_ACCMODE = 3
 const POLLIN = 1
@@ -237,7 +235,7 @@ class ControlDirectory implements ControlFs {
   #opened(handle: Handle): OpenReply {
     const fh = this.#nextFh++
     this.#handles.set(fh, handle)
-    return { fh, openFlags: FOPEN_DIRECT_IO | FOPEN_NONSEEKABLE, backingId: 0 }
+    return { fh, openFlags: FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_NONSEEKABLE, backingId: 0 }
   }
 
   read(request: RequestInfo, fh: number, _offset: number, size: number, flags: number): Answer<Uint8Array> {
@@ -318,7 +316,7 @@ class ControlDirectory implements ControlFs {
     if (handle?.kind !== 'events')
       return { revents: args.events & (POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM) }
     if (handle.queue.isReadable) return { revents: args.events & (POLLIN | POLLRDNORM) }
-    if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.pollers.add(args.kh)
+    if ((args.flags & POLL_FLAGS.FUSE_POLL_SCHEDULE_NOTIFY) !== 0) handle.pollers.add(args.kh)
     return { revents: 0 }
   }
 

@@ -1,5 +1,6 @@
 /** The gate of one data mount: puts the lease table behind what the file system asks (LayoutGate). */
 import type { Answer, IoctlArgs, IoctlReply, Notifier, PollArgs, RequestInfo } from '../fuse/api.js'
+import { POLL_FLAGS } from '../fuse/index.js'
 import type { FileId, Ofd } from '../lib/ids.js'
 import type { Range } from '../lib/range.js'
 import { POLLERR, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM } from '../linux/constants.js'
@@ -7,7 +8,6 @@ import type { FileNode, LayoutChange, LayoutGate, OpenFile, Proceed } from '../p
 import type { Ioctls, IoctlTarget } from './ioctls.js'
 import type { LeaseService, ProtectedFile } from './lease-service.js'
 
-const FUSE_POLL_SCHEDULE_NOTIFY = 1
 /** nodeids and handles of one mount are counters below this; with the mount's index they are unique. */
 const PER_MOUNT = 2 ** 40
 
@@ -115,7 +115,7 @@ export class LeaseGate implements LayoutGate {
 
   poll(_request: RequestInfo, file: OpenFile, args: PollArgs): Answer<{ revents: number }> {
     const ofd = this.ofd(file)
-    if ((args.flags & FUSE_POLL_SCHEDULE_NOTIFY) !== 0)
+    if ((args.flags & POLL_FLAGS.FUSE_POLL_SCHEDULE_NOTIFY) !== 0)
       this.#service.addPoller(ofd, args.kh, this.#notifier())
     const { priority, error } = this.#service.rules.pollState(ofd)
     const always = args.events & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)

@@ -2,7 +2,6 @@
  * L10: finds who goes past the mount. Descriptors that were opened before it, other hard links and other
  * mount namespaces are named in one line each; `--strict` refuses to start when there are any.
  */
-import { readdirSync } from 'node:fs'
 import { formatOwners } from '../control/formats/records.js'
 import * as c from '../linux/constants.js'
 import { showPath } from '../linux/error.js'
@@ -10,6 +9,8 @@ import { close, isOpenElsewhere, reopen, statFd } from '../linux/files.js'
 import { cstr } from '../linux/libc.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import {
+  listDescriptors,
+  listProcesses,
   readDescriptor,
   readDescriptorPath,
   readMappings,
@@ -23,10 +24,7 @@ const LISTED_MAX = 5
 
 /** Processes of this machine, ours excepted. */
 function otherPids(): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => pid !== process.pid)
+  return listProcesses().filter((pid) => pid !== process.pid)
 }
 
 function describe(pids: readonly number[]): string {
@@ -64,31 +62,18 @@ export function findOpeners(backingFd: number, path: Buffer): string | null {
 }
 
 function hasOpen(pid: number, ino: bigint, path: Buffer): boolean {
-  try {
-    for (const name of readdirSync(`/proc/${pid}/fd`)) {
-      const target = readDescriptorPath(pid, name)
-      if (target === null || !target.equals(path)) continue
-      if (readDescriptor(pid, Number(name))?.ino === ino) return true
-    }
-  } catch {
-    // It ended, or it is not ours to look into.
-  }
-  return false
+  return listDescriptors(pid).some(
+    (fd) => readDescriptorPath(pid, fd)?.equals(path) === true && readDescriptor(pid, fd)?.ino === ino,
+  )
 }
 
 /** Processes with a file open below a directory that is about to be covered. */
 export function findUsers(directory: Buffer): string | null {
   const prefix = Buffer.concat([directory, Buffer.from('/')])
-  const pids = otherPids().filter((pid) => {
-    try {
-      return readdirSync(`/proc/${pid}/fd`).some((name) => {
-        const target = readDescriptorPath(pid, name)
-        return target?.subarray(0, prefix.length).equals(prefix) ?? false
-      })
-    } catch {
-      return false // It ended, or it is not ours to look into.
-    }
-  })
+  const isBelow = (path: Buffer | null) => path?.subarray(0, prefix.length).equals(prefix) === true
+  const pids = otherPids().filter((pid) =>
+    listDescriptors(pid).some((fd) => isBelow(readDescriptorPath(pid, fd))),
+  )
   return pids.length === 0 ? null : `has files open already, which go past Holdfast, in ${describe(pids)}`
 }
 

@@ -1,6 +1,5 @@
 /** What the control directory shows of an engine: a ControlSource over its lease service and its mounts. */
 
-import { readdirSync } from 'node:fs'
 import type { CommandResult, ControlSource } from '../control/control-fs.js'
 import { rangeLength } from '../control/formats/abi.js'
 import {
@@ -15,7 +14,7 @@ import type { LeaseInfo, PinInfo } from '../lease/index.js'
 import type { ContextId, FileId } from '../lib/ids.js'
 import { LinuxError } from '../linux/error.js'
 import { statFd } from '../linux/files.js'
-import { readDescriptor, readDescriptorPath } from '../linux/processes.js'
+import { listDescriptors, readDescriptor, readDescriptorPath } from '../linux/processes.js'
 import type { Statx } from '../linux/stat.js'
 import { filePath, pathText, timestamp } from './event-records.js'
 import type { Ioctls } from './ioctls.js'
@@ -167,7 +166,7 @@ export class Reports implements ControlSource {
   /** Every open of `pinctx` is an inode of its own, so fdinfo says which context a descriptor is. */
   #contextLines(pid: number, byContext: ReadonlyMap<number, readonly string[]>): string[] {
     const lines: string[] = []
-    for (const fd of descriptorsOf(pid)) {
+    for (const fd of listDescriptors(pid)) {
       const descriptor = readDescriptor(pid, fd)
       if (descriptor?.mountId !== this.#engine.controlMountId()) continue
       const files = byContext.get(Number(descriptor.ino))
@@ -210,12 +209,4 @@ function tryStat(file: ProtectedFile): Statx | null {
 /** As the MountRecord of the mount has it. */
 function mountpointText(file: ProtectedFile | undefined): string {
   return file === undefined ? '?' : pathText(file.mountpoint()).file
-}
-
-function descriptorsOf(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map(Number)
-  } catch {
-    return [] // It ended while we looked.
-  }
 }

@@ -95,21 +95,6 @@ export const POLLNVAL = 0x020
 export const POLLRDNORM = 0x040
 export const POLLWRNORM = 0x100
 
-export const MS_RDONLY = 1
-export const MS_NOSUID = 2
-export const MS_NODEV = 4
-export const MS_NOEXEC = 8
-export const MS_SYNCHRONOUS = 16
-export const MS_REMOUNT = 32
-export const MS_DIRSYNC = 128
-export const MS_NOATIME = 1024
-export const MS_NODIRATIME = 2048
-export const MS_BIND = 4096
-export const MS_REC = 16384
-export const MS_PRIVATE = 1 << 18
-export const MS_SLAVE = 1 << 19
-export const MS_RELATIME = 1 << 21
-
 export const MNT_FORCE = 1
 export const MNT_DETACH = 2
 export const UMOUNT_NOFOLLOW = 8

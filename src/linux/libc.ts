@@ -67,18 +67,14 @@ const NUMBERS: Record<string, Record<'x64' | 'arm64', number>> = {
   setfsuid: { x64: 122, arm64: 151 },
   setfsgid: { x64: 123, arm64: 152 },
   setgroups: { x64: 116, arm64: 159 },
-  getgroups: { x64: 115, arm64: 158 },
-  gettid: { x64: 186, arm64: 178 },
   capget: { x64: 125, arm64: 90 },
   capset: { x64: 126, arm64: 91 },
-  pidfd_send_signal: { x64: 424, arm64: 424 },
   fsopen: { x64: 430, arm64: 430 },
   fsconfig: { x64: 431, arm64: 431 },
   fsmount: { x64: 432, arm64: 432 },
   open_tree: { x64: 428, arm64: 428 },
   move_mount: { x64: 429, arm64: 429 },
   pidfd_open: { x64: 434, arm64: 434 },
-  pidfd_getfd: { x64: 438, arm64: 438 },
 }
 
 /** Binds a system call by number; the calling thread alone is affected. */

@@ -57,10 +57,6 @@ export function readMounts(pid: number | 'self' = 'self'): MountInfo[] {
   return parseMountInfo(readFile(`/proc/${pid}/mountinfo`))
 }
 
-export function mount(source: Path, target: Path, type: string, flags: number, data: string): void {
-  check(raw.mount(cstr(source), cstr(target), cstr(type), flags, cstr(data)), 'mount', target)
-}
-
 export function unmount(target: Path, flags: number): void {
   check(raw.umount2(cstr(target), flags | c.UMOUNT_NOFOLLOW), 'umount2', target)
 }

@@ -1,4 +1,5 @@
 /** What /proc says of processes, and descriptors that stand for them. */
+import { readdirSync } from 'node:fs'
 import { Errno } from '../lib/errno.js'
 import * as c from './constants.js'
 import { check, LinuxError, showPath } from './error.js'
@@ -135,6 +136,22 @@ export function readNamespace(pid: number | 'self', kind: 'mnt' | 'user' | 'pid'
   const buffer = Buffer.alloc(64)
   const length = raw.readlinkat(c.AT_FDCWD, cstr(`/proc/${pid}/ns/${kind}`), buffer, buffer.length)
   return length < 0 ? null : buffer.toString('latin1', 0, length)
+}
+
+/** The processes there are now. */
+export function listProcesses(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+}
+
+/** The descriptors a process has open; none if it has ended or is not ours to look into. */
+export function listDescriptors(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map(Number)
+  } catch {
+    return []
+  }
 }
 
 /** What a descriptor of a process leads to, as the kernel names it; null if it is gone or hidden. */

@@ -71,7 +71,6 @@ export const readlinkat = bind<[number, Path, Bytes, number]>('readlinkat', 'int
   'uint64',
 ])
 export const fchmodat = bind<[number, Path, number, number]>('fchmodat', 'int', ['int', 'ptr', 'uint', 'int'])
-export const fchmod = bind<[number, number]>('fchmod', 'int', ['int', 'uint'])
 /** uid or gid 0xffffffff leaves it as it is. */
 export const fchownat = bind<[number, Path, number, number, number]>('fchownat', 'int', [
   'int',
@@ -128,25 +127,6 @@ export const listxattr = bind<[Path, Bytes | null, number]>('listxattr', 'int64'
 /** Of a symlink itself, where the last name of the path is one. */
 export const llistxattr = bind<[Path, Bytes | null, number]>('llistxattr', 'int64', ['ptr', 'ptr', 'uint64'])
 export const removexattr = bind<[Path, Path]>('removexattr', 'int', ['ptr', 'ptr'])
-export const fsetxattr = bind<[number, Path, Bytes, number, number]>('fsetxattr', 'int', [
-  'int',
-  'ptr',
-  'ptr',
-  'uint64',
-  'int',
-])
-export const fgetxattr = bind<[number, Path, Bytes | null, number]>('fgetxattr', 'int64', [
-  'int',
-  'ptr',
-  'ptr',
-  'uint64',
-])
-export const flistxattr = bind<[number, Bytes | null, number]>('flistxattr', 'int64', [
-  'int',
-  'ptr',
-  'uint64',
-])
-export const fremovexattr = bind<[number, Path]>('fremovexattr', 'int', ['int', 'ptr'])
 /** `handle`: struct file_handle with room for 128 bytes; `mountId`: 4 bytes. */
 export const nameToHandleAt = bind<[number, Path, Bytes, Bytes, number]>('name_to_handle_at', 'int', [
   'int',
@@ -174,24 +154,9 @@ export const inotifyAddWatch = bind<[number, Path, number]>('inotify_add_watch',
   'uint',
 ])
 export const inotifyRmWatch = bind<[number, number]>('inotify_rm_watch', 'int', ['int', 'int'])
-export const socketpair = bind<[number, number, number, Bytes]>('socketpair', 'int', [
-  'int',
-  'int',
-  'int',
-  'ptr',
-])
-export const recvmsg = bind<[number, Bytes, number]>('recvmsg', 'int64', ['int', 'ptr', 'int'])
 export const chdir = bind<[Path]>('chdir', 'int', ['ptr'])
 export const setsid = bind<[]>('setsid', 'int', [])
 export const kill = bind<[number, number]>('kill', 'int', ['int', 'int'])
-export const unshare = bind<[number]>('unshare', 'int', ['int'])
-export const mount = bind<[Path | null, Path, Path | null, number, Path | null]>('mount', 'int', [
-  'ptr',
-  'ptr',
-  'ptr',
-  'uint64',
-  'ptr',
-])
 export const umount2 = bind<[Path, number]>('umount2', 'int', ['ptr', 'int'])
 /** `limits`: two u64, soft and hard. */
 export const prlimit = bind<[number, number, Bytes | null, Bytes | null]>('prlimit', 'int', [
@@ -219,12 +184,6 @@ export const fsconfig = bindSyscall<[number, number, Path | null, Path | null, n
 ])
 export const fsmount = bindSyscall<[number, number, number]>('fsmount', ['int', 'uint', 'uint'])
 export const pidfdOpen = bindSyscall<[number, number]>('pidfd_open', ['int', 'uint'])
-export const pidfdSendSignal = bindSyscall<[number, number, Bytes | null, number]>('pidfd_send_signal', [
-  'int',
-  'int',
-  'ptr',
-  'uint',
-])
 /** These five change the calling thread only: glibc's wrappers of the same name change all threads. */
 export const setfsuid = bindSyscall<[number]>('setfsuid', ['uint'])
 export const setfsgid = bindSyscall<[number]>('setfsgid', ['uint'])
