@@ -389,7 +389,7 @@ async function showWhatWasSeen(stage, control, pid, events) {
   const programs = seen.map(({ offender }) => offender.command)
   expect(
     programs.join() === expected.join(),
-    `${seen.length} refusals, each with the process that tried`,
+    `${seen.length} refusals, each with the process that tried (mv met the mount point, which the kernel refuses by itself)`,
     `refusals of ${programs.join(', ')} in the events instead of ${expected.join(', ')}`,
   )
 }
