@@ -247,10 +247,21 @@ export class Engine {
       const received = mount.session.receive()
       if (received === 'idle') return
       if (received === 'handled') continue
-      mount.isGone = true
       this.#poller.remove(mount.device.fd)
+      this.#connectionEnded(mount)
       return
     }
+  }
+
+  /**
+   * Usually because it was unmounted and the last file on it closed. An administrator, or a limit to the age of
+   * requests, can end it earlier: then the mount is still there and answers "not connected", and the kernel
+   * says nothing of the files that were open.
+   */
+  #connectionEnded(mount: DataMount): void {
+    mount.isGone = true
+    this.#attempt(() => mount.detach())
+    for (const file of [...mount.gate.openFiles()]) this.#attempt(() => mount.gate.released(file))
   }
 
   #isDone(): boolean {
