@@ -25,6 +25,7 @@ export class ControlMount {
   readonly #device = FuseDevice.open()
   readonly #session: FuseSession
   readonly #fileSystem: ControlFs
+  #isReceiving = false
 
   /** Mounts it. Throws a LinuxError. */
   constructor(options: ControlMountOptions) {
@@ -60,8 +61,15 @@ export class ControlMount {
     return this.#device.fd
   }
 
+  /** Within a request of its own it does nothing: those are in order already. */
   receive(): 'handled' | 'idle' | 'unmounted' {
-    return this.#session.receive()
+    if (this.#isReceiving) return 'idle'
+    this.#isReceiving = true
+    try {
+      return this.#session.receive()
+    } finally {
+      this.#isReceiving = false
+    }
   }
 
   refreshReaders(): void {

@@ -159,10 +159,10 @@ export class Engine {
       if (this.service.expected.delete(process)) this.#endIfIdle()
     }
     for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
-    this.#watch(this.#controlMount.fd, c.POLLIN, () => {
-      // Somebody unmounted the control directory. The leases do not need it.
-      if (this.#controlMount.receive() === 'unmounted') this.#poller.remove(this.#controlMount.fd)
-    })
+    this.#watch(this.#controlMount.fd, c.POLLIN, () => this.#receiveControl())
+    this.service.takeCloses = () => {
+      while (this.#receiveControl() === 'handled');
+    }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
@@ -262,6 +262,13 @@ export class Engine {
     mount.isGone = true
     this.#attempt(() => mount.detach())
     for (const file of [...mount.gate.openFiles()]) this.#attempt(() => mount.gate.released(file))
+  }
+
+  #receiveControl(): 'handled' | 'idle' | 'unmounted' {
+    const received = this.#controlMount.receive()
+    // Somebody unmounted the control directory. The leases do not need it.
+    if (received === 'unmounted') this.#poller.remove(this.#controlMount.fd)
+    return received
   }
 
   #isDone(): boolean {

@@ -46,6 +46,11 @@ export class LeaseService {
   readonly expected = new Set<ProcessKey>()
   /** Called after each step that ended a lease: the engine may have nothing left to do. */
   onFileFree: (file: ProtectedFile) => void = () => {}
+  /**
+   * Takes in what waits on the control directory's own connection: the last close of a pin context may have come
+   * before the request in hand, and the two connections have no order between them.
+   */
+  takeCloses: () => void = () => {}
   /** Called for each watched process that has ended, after the rules were told. */
   onExit: (process: ProcessKey) => void = () => {}
   readonly #waiting = new Map<RequestId, Resume>()
@@ -87,8 +92,9 @@ export class LeaseService {
     }
   }
 
-  /** P6: exits are taken in before anything that comes later is judged. */
+  /** P6: ends of contexts and of processes are taken in before anything that comes later is judged. */
   takeExits(): void {
+    if (this.contexts.size > 0) this.takeCloses()
     for (const process of this.processes.takeExits()) {
       this.#watched.delete(process)
       this.#attempt(() => this.step({ kind: 'process-exited', process }))
