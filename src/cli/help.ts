@@ -15,6 +15,7 @@ Examples:
   sudo holdfast mount /srv/models                 paths stay as they are
   sudo holdfast mount /srv/models /mnt/models     shown at another place
   sudo holdfast mount /srv/models --break-time 2000 --on-timeout kill
+  sudo holdfast mount /srv/models -o ro,break-time=2000   as fstab writes it, see 'holdfast setup'
 
 Without a lease nothing changes for anyone; any program may take one on a file it has open.
 Files stay where they are, and after 'holdfast umount' everything is as before.`,
@@ -73,4 +74,12 @@ Example:
   sudo holdfast doctor
 
 Every line is a fact and what follows from it; exit code 1 if mounting is not possible.`,
+  setup: `
+Examples:
+  sudo holdfast setup
+  sudo mount -t fuse.holdfast /srv/models /mnt/models -o ro,break-time=2000
+  echo '/srv/models /srv/models fuse.holdfast nosuid,nofail 0 0' | sudo tee -a /etc/fstab
+  sudo systemctl enable --now "holdfast@$(systemd-escape -p /srv/models).service"
+
+An engine that gets SIGTERM ends with its last lease; a second one ends it at once.`,
 } as const

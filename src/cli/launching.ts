@@ -142,6 +142,10 @@ export async function serve(engine: Engine, plan: Plan): Promise<never> {
     throw error
   }
   dropStandardStreams()
+  process.on('SIGTERM', () => {
+    const leaseCount = engine.stop()
+    if (leaseCount > 0) logToKernel('SIGTERM', `waits for ${leaseCount} leases; a second one ends it at once`)
+  })
   try {
     await engine.serve()
   } catch (error) {

@@ -12,6 +12,7 @@ import { leases, pins, status, who } from './listings.js'
 import { mount, umount } from './mount.js'
 import { revoke } from './revoke.js'
 import { run } from './run.js'
+import { setup } from './setup.js'
 import { Plan } from './shell.js'
 import { VERSION } from './version.js'
 import { watch } from './watch.js'
@@ -60,6 +61,7 @@ function makeProgram(): Command {
     .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
+    .option('-o, --options <list>', 'options as in fstab: ro, nosuid, nodev, noexec, and those of this page')
     .option(
       '--break-time <ms>',
       'how long a normal lease may take to be given up (default 10000, at most 60000)',
@@ -151,6 +153,13 @@ function makeProgram(): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', HELP.doctor)
     .action(doctor)
+  program
+    .command('setup')
+    .description('make mount(8), fstab and systemd know Holdfast')
+    .option('--remove', 'remove what it made')
+    .option('--root <dir>', 'put the files below this directory instead of / (for packages)')
+    .addHelpText('after', HELP.setup)
+    .action(setup)
   program
     .command('reap', { hidden: true })
     .description('remove dead mounts; the supervisor calls it')

@@ -27,6 +27,7 @@ import {
   serve,
   tellWaysPast,
 } from './launching.js'
+import { parseMountOptions } from './mount-options.js'
 import { refuseOwnGround } from './own-ground.js'
 import { readReport } from './report.js'
 import { Plan } from './shell.js'
@@ -36,14 +37,18 @@ export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
+  /** The list behind -o. */
+  readonly options?: string | undefined
 }
 
 export async function mount(
   directory: string,
   mountpoint: string | undefined,
-  options: MountOptions,
+  given: MountOptions,
 ): Promise<void> {
   const launcher = launcherPid()
+  const { attributes, ...listed } = parseMountOptions(given.options)
+  const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
   removeDead()
   const target = openDirectory(directory)
@@ -99,11 +104,11 @@ function refuseCovered({ path }: Place): void {
 function start(
   targetFd: number,
   place: Place,
-  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined },
+  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined; attributes: number },
 ): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {
-    const mounted = engine.addMount(targetFd, place.fd)
+    const mounted = engine.addMount(targetFd, place.fd, options.attributes)
     tellWaysPast(findWaysPast(mounted.rootFd, place.path, engine.control), options.strict === true)
     return engine
   } catch (error) {

@@ -22,6 +22,8 @@ export interface DataMountOptions {
   readonly targetFd: number
   /** Where to attach it; the same descriptor unless it is shown at another place. */
   readonly attachFd: number
+  /** MOUNT_ATTR_* beyond those of the mount below. */
+  readonly attributes: number
   readonly source: string
   readonly service: LeaseService
   readonly ioctls: Ioctls
@@ -115,7 +117,7 @@ export class DataMount {
       subtype: 'holdfast',
       source: Buffer.from(options.source),
       rootMode: statFd(options.targetFd).mode,
-      attributes: backing === undefined ? 0 : attributesOf(backing),
+      attributes: options.attributes | (backing === undefined ? 0 : attributesOf(backing)),
       allowOther: true,
       defaultPermissions: true,
     })

@@ -11,6 +11,7 @@ import { DEFAULT_POLICY, type LeaseInfo, type LeasePolicy } from '../lease/index
 import type { ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
+import { nodeLoopFd } from '../linux/event-loop.js'
 import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
@@ -66,7 +67,10 @@ export class Engine {
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
+  #isStopping = false
   #isSettled = false
+  /** Node's own loop has something to do: a signal, the end of the supervisor. */
+  #isNodeWaiting = false
 
   /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
   constructor(options: EngineOptions) {
@@ -112,12 +116,14 @@ export class Engine {
   /**
    * Makes a mount over what `targetFd` (O_PATH) leads to and attaches it there, or at `attachFd`. Throws a
    * LinuxError; what was mounted before stays, see `abandon`.
+   * @param attributes MOUNT_ATTR_* beyond those of the mount below.
    */
-  addMount(targetFd: number, attachFd = targetFd): DataMount {
+  addMount(targetFd: number, attachFd = targetFd, attributes = 0): DataMount {
     const mount = new DataMount({
       index: this.mounts.length,
       targetFd,
       attachFd,
+      attributes,
       source: this.control,
       service: this.service,
       ioctls: this.#ioctls,
@@ -168,6 +174,9 @@ export class Engine {
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
+    this.#watch(nodeLoopFd(), c.POLLIN, () => {
+      this.#isNodeWaiting = true
+    })
     this.#watchMounts()
     const afterEach = () => this.#afterEach()
     return new Promise((resolve, reject) => {
@@ -177,13 +186,16 @@ export class Engine {
             if (this.#isDone()) return resolve(this.#end())
             this.#poller.wait(this.#timeoutMs())
             this.#attempt(afterEach)
+            if (this.#isNodeWaiting) break
           }
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
         }
+        this.#isNodeWaiting = false
         setImmediate(turn)
       }
-      turn()
+      // What was asked of Node's loop before this is not in its descriptor until it has had a turn.
+      setImmediate(turn)
     })
   }
 
@@ -332,10 +344,26 @@ export class Engine {
     for (const lease of leases) this.service.publish(event, lease)
   }
 
-  /** A `run` mount goes with its last lease. */
+  /**
+   * SIGTERM: ends when the last lease does, so that nobody loses what was promised; a second one ends at once.
+   * @returns how many leases it waits for.
+   */
+  stop(): number {
+    const { leaseCount } = this.service.rules
+    if (leaseCount === 0 || this.#isStopping) this.#detachAll()
+    this.#isStopping = true
+    return this.#isEnding ? 0 : leaseCount
+  }
+
+  /** A `run` mount goes with its last lease, and so does every mount of an engine that was told to stop. */
   #endIfIdle(): void {
-    if (this.#options.kind !== 'run' || this.#isEnding || this.service.expected.size > 0) return
-    if (this.service.rules.leaseCount > 0) return
+    const goes = this.#options.kind === 'run' || this.#isStopping
+    if (!goes || this.#isEnding || this.service.expected.size > 0) return
+    if (this.service.rules.leaseCount === 0) this.#detachAll()
+  }
+
+  #detachAll(): void {
+    if (this.#isEnding) return
     this.#isEnding = true
     for (const mount of this.mounts) mount.detach()
   }
@@ -359,6 +387,7 @@ export class Engine {
       ['engine', process.pid],
       ['supervisor', this.#supervisor?.pid ?? 0],
       ['kind', this.#options.kind],
+      ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
     ]

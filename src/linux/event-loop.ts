@@ -1,5 +1,9 @@
-/** Descriptors in Node's own event loop, for programs that use the client. The engine does not: see Poller. */
+/**
+ * Node's own event loop: descriptors in it, for programs that use the client; and the loop as a descriptor, for the
+ * engine, which waits in a loop of its own (Poller).
+ */
 import koffi from 'koffi'
+import { assert } from '../lib/assert.js'
 import { check } from './error.js'
 import { close } from './files.js'
 import * as raw from './raw.js'
@@ -42,4 +46,17 @@ export function watchPriority(fd: number, callback: () => void): Unwatch {
     unwatch()
     close(epoll)
   }
+}
+
+/**
+ * A descriptor that is readable while Node's event loop of the main thread has something to do: a signal with a
+ * handler, the end of a child, a message. Node must be given a turn then (`setImmediate`), or it stays readable.
+ * What is new in the loop counts from its next turn on. Node shows its libuv to addons, and so to us.
+ */
+export function nodeLoopFd(): number {
+  const node = koffi.load(null)
+  const loop: unknown = node.func('uv_default_loop', 'void *', [])()
+  const fd: number = node.func('uv_backend_fd', 'int', ['void *'])(loop)
+  assert(fd >= 0, 'the event loop of Node has no descriptor')
+  return fd
 }
