@@ -85,6 +85,8 @@ export class Ioctls {
 
   onFile(request: RequestInfo, target: IoctlTarget, args: IoctlArgs): Answer<IoctlReply> {
     return checked(() => {
+      // P6: for every request, since RELEASE and GETLEASE too would meet pins that are over.
+      this.#service.takeExits()
       switch (args.cmd) {
         case abi.SETLEASE:
           return this.#setLease(request, target, abi.decodeLeaseRequest(args.input))
@@ -110,6 +112,7 @@ export class Ioctls {
 
   onContext(request: RequestInfo, context: ContextId, args: IoctlArgs): Answer<IoctlReply> {
     return checked(() => {
+      this.#service.takeExits()
       switch (args.cmd) {
         case abi.PIN:
           return this.#pin(request, abi.decodePinRequest(args.input), { context })
@@ -129,7 +132,6 @@ export class Ioctls {
   }
 
   #setLease(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     const step =
       wanted.id === 0
@@ -344,7 +346,6 @@ export class Ioctls {
     wanted: abi.PinRequest,
     through: { readonly file: FileId } | { readonly context: ContextId },
   ): Answer<IoctlReply> {
-    this.#service.takeExits()
     const lease = this.#service.rules.lease(wanted.lease as LeaseId)
     if (lease === undefined || ('file' in through && lease.file !== through.file)) return -Errno.ENOENT
     const caller = this.#service.processes.identify(request.pid)
@@ -378,7 +379,6 @@ export class Ioctls {
   }
 
   #query(request: RequestInfo, target: IoctlTarget, wanted: abi.QueryRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     const found = this.#service.rules.query(
       target.id,
