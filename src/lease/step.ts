@@ -14,7 +14,7 @@ import { closeContext, pin, unpin } from './pins.js'
 import { isPolicyValid } from './policy.js'
 import { isProtectedRange, queryChange } from './query.js'
 import { interrupt, resumeWaiters } from './resume.js'
-import { indexAbove, Table } from './table.js'
+import { Table } from './table.js'
 import type {
   Answer,
   Input,
@@ -78,8 +78,7 @@ export class TableRules implements LeaseRules {
   }
 
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined {
-    const leases = this.#table.ofds.get(ofd)?.leases ?? []
-    const lease = leases[indexAbove(leases, after)]
+    const lease = this.#table.ofds.get(ofd)?.leaseAbove(after)
     return lease === undefined ? undefined : leaseInfo(lease)
   }
 
