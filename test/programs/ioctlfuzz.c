@@ -792,11 +792,15 @@ static void on_alarm(int signo)
 static int child(int steps)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
+	sigset_t alarm_only;
 	struct itimerval often = { .it_interval = { .tv_usec = 20000 }, .it_value = { .tv_usec = 20000 } };
 
 	state = (seed + 1) * 0x9e3779b97f4a7c15ull + (__u64)process * 0xbf58476d1ce4e5b9ull;
 	/* The alarm ends the waits of WAIT. */
 	sigaction(SIGALRM, &action, NULL);
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	if (!only_bad)
 		open_files();
@@ -837,7 +841,6 @@ int main(int argc, char **argv)
 
 	/* SETOWN may ask for any signal, for us or our children: none of them is to arrive. */
 	sigfillset(&all);
-	sigdelset(&all, SIGALRM);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	tally = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
