@@ -96,6 +96,8 @@ interface Waiting {
 export interface ControlFs extends FuseFileSystem {
   /** Answers every waiting read of `events` with an empty line, so that none becomes too old (JSON Lines). */
   refreshReaders(): void
+  /** Files and directories that are open now. */
+  readonly openCount: number
 }
 
 /** Commands are short; a longer write is no command. */
@@ -302,6 +304,10 @@ class ControlDirectory implements ControlFs {
     if (result !== null) return result.errno === 0 ? { size } : -result.errno
     deferred = request.defer<{ size: number }>()
     return PENDING
+  }
+
+  get openCount(): number {
+    return this.#handles.size
   }
 
   refreshReaders(): void {
