@@ -241,13 +241,14 @@ static struct set expect_setown(int file, const struct holdfast_owner *owner)
 {
 	struct own_lease *own = lease_of(ofd_of[file], owner->lease);
 	struct set set = { 0 };
-	bool is_owner;
+	bool is_owner, is_refused; /* signals that nobody can catch, or that the C library needs */
 
 	if (owner->op != HOLDFAST_OWNER_ADD && owner->op != HOLDFAST_OWNER_REMOVE)
 		return only(EINVAL);
 	if (owner->signo < 0 || owner->signo > 64)
 		return only(EINVAL);
-	if (owner->signo == SIGKILL || owner->signo == SIGSTOP)
+	is_refused = owner->signo == SIGKILL || owner->signo == SIGSTOP || owner->signo == 32 || owner->signo == 33;
+	if (is_refused)
 		allow(&set, EINVAL);
 	if (owner->signo)
 		allow(&set, EOPNOTSUPP);
@@ -265,7 +266,7 @@ static struct set expect_setown(int file, const struct holdfast_owner *owner)
 	is_owner = owner->pid ? own->is_parent_owner : own->is_owner;
 	if (owner->op == HOLDFAST_OWNER_REMOVE && !is_owner)
 		allow(&set, ENOENT);
-	else if (owner->signo != SIGKILL && owner->signo != SIGSTOP)
+	else if (owner->op == HOLDFAST_OWNER_REMOVE || !is_refused)
 		allow(&set, 0);
 	return set;
 }
