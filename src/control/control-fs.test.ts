@@ -460,6 +460,22 @@ describe('pinctx', () => {
     expect(log).toEqual([`opened ${nodeid}`, `closed ${nodeid}`])
   })
 
+  test('openCount: no more closes can wait than there are files and directories open', () => {
+    const { node, open, release, ask, fileSystem } = mounted()
+    const fhs = [
+      open(node('pinctx')),
+      open(node('version')),
+      open(node('events')),
+      open(node('ctl'), O_WRONLY),
+    ]
+    const { body } = ask('OPENDIR', { nodeid: ROOT }, encode(structs.openIn, {}))
+    expect(fileSystem.openCount).toBe(5)
+    for (const fh of fhs) release(fh)
+    expect(fileSystem.openCount).toBe(1)
+    ask('RELEASEDIR', {}, encode(structs.releaseIn, { fh: structs.openOut.decode(body).fh }))
+    expect(fileSystem.openCount).toBe(0)
+  })
+
   test('ioctls of a context come with its number; other files know none', () => {
     const { node, open, ask } = mounted()
     const nodeid = node('pinctx')

@@ -118,6 +118,8 @@ interface Waiting {
 export interface ControlFs extends FuseFileSystem {
   /** Answers every waiting read of `events` with an empty line, so that none becomes too old (JSON Lines). */
   refreshReaders(): void
+  /** Files and directories that are open now. */
+  readonly openCount: number
 }
 
 /** Commands are short; a longer write is no command. */
@@ -333,6 +335,10 @@ class ControlDirectory implements ControlFs {
     deferred = request.defer<{ size: number }>()
     deferred.onInterrupt = () => giveUp?.()
     return PENDING
+  }
+
+  get openCount(): number {
+    return this.#handles.size
   }
 
   refreshReaders(): void {

@@ -169,7 +169,8 @@ export class Engine {
     for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
     this.#watch(this.#controlMount.fd, c.POLLIN, () => this.#receiveControl())
     this.service.takeCloses = () => {
-      while (this.#receiveControl() === 'handled');
+      let left = this.#controlMount.waitingCountMax
+      while (left-- > 0 && this.#receiveControl() === 'handled');
     }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())

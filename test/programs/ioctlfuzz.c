@@ -241,13 +241,14 @@ static struct set expect_setown(int file, const struct holdfast_owner *owner)
 {
 	struct own_lease *own = lease_of(ofd_of[file], owner->lease);
 	struct set set = { 0 };
-	bool is_owner;
+	bool is_owner, is_refused; /* signals that nobody can catch, or that the C library needs */
 
 	if (owner->op != HOLDFAST_OWNER_ADD && owner->op != HOLDFAST_OWNER_REMOVE)
 		return only(EINVAL);
 	if (owner->signo < 0 || owner->signo > 64)
 		return only(EINVAL);
-	if (owner->signo == SIGKILL || owner->signo == SIGSTOP)
+	is_refused = owner->signo == SIGKILL || owner->signo == SIGSTOP || owner->signo == 32 || owner->signo == 33;
+	if (is_refused)
 		allow(&set, EINVAL);
 	if (owner->signo)
 		allow(&set, EOPNOTSUPP);
@@ -265,7 +266,7 @@ static struct set expect_setown(int file, const struct holdfast_owner *owner)
 	is_owner = owner->pid ? own->is_parent_owner : own->is_owner;
 	if (owner->op == HOLDFAST_OWNER_REMOVE && !is_owner)
 		allow(&set, ENOENT);
-	else if (owner->signo != SIGKILL && owner->signo != SIGSTOP)
+	else if (owner->op == HOLDFAST_OWNER_REMOVE || !is_refused)
 		allow(&set, 0);
 	return set;
 }
@@ -792,11 +793,15 @@ static void on_alarm(int signo)
 static int child(int steps)
 {
 	struct sigaction action = { .sa_handler = on_alarm };
+	sigset_t alarm_only;
 	struct itimerval often = { .it_interval = { .tv_usec = 20000 }, .it_value = { .tv_usec = 20000 } };
 
 	state = (seed + 1) * 0x9e3779b97f4a7c15ull + (__u64)process * 0xbf58476d1ce4e5b9ull;
 	/* The alarm ends the waits of WAIT. */
 	sigaction(SIGALRM, &action, NULL);
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	if (!only_bad)
 		open_files();
@@ -837,7 +842,6 @@ int main(int argc, char **argv)
 
 	/* SETOWN may ask for any signal, for us or our children: none of them is to arrive. */
 	sigfillset(&all);
-	sigdelset(&all, SIGALRM);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	tally = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

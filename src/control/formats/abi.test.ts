@@ -133,11 +133,11 @@ describe('the other requests', () => {
   })
 
   test('SETOWN: signed fields are signed; op is 1 or 2', () => {
-    const fields = { lease: 3, op: abi.OWNER_REMOVE, signo: -1, value: -2, pid: -3 }
+    const fields = { lease: 3, op: abi.OWNER_REMOVE, signo: 64, value: -2, pid: -3 }
     expect(abi.decodeOwnerRequest(put('owner', fields))).toEqual({
       lease: 3,
       operation: 'remove',
-      signo: -1,
+      signo: 64,
       value: -2,
       pid: -3,
     })
@@ -145,6 +145,14 @@ describe('the other requests', () => {
       expect(() => abi.decodeOwnerRequest(put('owner', { ...fields, op }))).toThrow(invalid)
     }
   })
+
+  for (const signo of [-1, 65, 0x7fffffff, -0x80000000]) {
+    test(`signal ${signo} is EINVAL, whatever op is`, () => {
+      for (const op of [abi.OWNER_ADD, abi.OWNER_REMOVE]) {
+        expect(() => abi.decodeOwnerRequest(put('owner', { lease: 3, op, signo }))).toThrow(invalid)
+      }
+    })
+  }
 
   test('PIN: id and count are only given out; reserved must be zero', () => {
     const fields = { id: 99, lease: 4, start: 8, length: 2, count: 77 }
@@ -242,7 +250,13 @@ describe('for every value', () => {
 
   test('an owner request, a pin and an id are what was encoded', () => {
     const operation = fc.constantFrom('add' as const, 'remove' as const)
-    const owner = fc.record({ lease: id, operation, signo: s32, value: s32, pid: s32 })
+    const owner = fc.record({
+      lease: id,
+      operation,
+      signo: fc.integer({ min: 0, max: 64 }),
+      value: s32,
+      pid: s32,
+    })
     const pin = fc.record({ id, lease: id, range, count: u32 })
     fc.assert(
       fc.property(owner, pin, id, (ownerValue, pinValue, idValue) => {
