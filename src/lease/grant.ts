@@ -67,10 +67,12 @@ export function grant(table: Table, request: LeaseRequest, toTell: readonly Leas
     table.addLease(lease, ofd)
     table.tell({ event: 'granted', lease: leaseInfo(lease) })
     stopWatching(table, ofd)
+    noteHeldUp(table, lease)
     return lease
   }
   applyChange(table, request.lease, request)
   stopWatching(table, ofd)
+  noteHeldUp(table, request.lease)
   return request.lease
 }
 
@@ -98,6 +100,6 @@ export function applyChange(table: Table, lease: Lease, request: LeaseRequest): 
 }
 
 /** L6, B1: those who waited behind the one that got this lease wait for it now, or in vain. */
-export function noteHeldUp(table: Table, lease: Lease): void {
+function noteHeldUp(table: Table, lease: Lease): void {
   for (const request of requestsHeldUpBy(lease)) lookAgain(table, request)
 }

@@ -172,18 +172,17 @@ function requestsAhead(
 }
 
 /**
- * Those who wait for a lease that this one, which is new to them, stands in the way of: all if they wait in vain
- * now, else one, because one is enough to break it; it is the one who asks for most.
+ * Those who wait, or watch, for a lease that this one, which is new to them, stands in the way of: all if that is
+ * in vain now; else one who waits, because one is enough to break it: whoever asks for most.
  */
 export function requestsHeldUpBy(lease: Lease): readonly PendingRequest[] {
   if (lease.file.queue === null) return []
-  const { readers, writers } = lease.file.queue
-  const isHeldUp = ({ wish }: PendingRequest) => {
-    const meeting = meetRequest(lease, wish)
-    return meeting === 'wait' || meeting === 'refuse'
+  const { readers, writers, watches } = lease.file.queue
+  if (lease.level === 'exclusive') {
+    const overlapping = [writers, readers, watches].flatMap((requests) => requests.overlapping(lease))
+    return overlapping.filter(({ wish }) => meetRequest(lease, wish) === 'refuse')
   }
-  if (lease.level === 'exclusive')
-    return [...writers.overlapping(lease), ...readers.overlapping(lease)].filter(isHeldUp)
+  const isHeldUp = ({ wish }: PendingRequest) => meetRequest(lease, wish) === 'wait'
   const request = writers.find(lease, isHeldUp) ?? readers.find(lease, isHeldUp)
   return request === null ? [] : [request]
 }

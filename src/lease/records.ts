@@ -68,7 +68,9 @@ export interface FileQueue {
   /** Lease requests that wait, by the mode they ask for. */
   readonly readers: RangeTree<PendingRequest>
   readonly writers: RangeTree<PendingRequest>
-  /** OFDs whose START was answered EAGAIN and that have not tried again. */
+  /** Lease requests that START answered with EAGAIN, and that are not worth trying again yet. */
+  readonly watches: RangeTree<PendingRequest>
+  /** OFDs that have not tried again since. */
   watcherCount: number
 }
 

@@ -116,8 +116,10 @@ export class Table extends Outcome {
     queue.watcherCount += Number(isWatching) - Number(wasWatching)
     if (activity.watch !== null) {
       activity.watch.isOver = true
+      queue.watches.delete(activity.watch)
       this.obstacles.detach(activity.watch)
     }
+    if (watch !== null) queue.watches.add(watch)
     activity.watch = watch
     activity.isWorthTrying = isWorthTrying
     this.touch(ofd.file)
@@ -331,6 +333,7 @@ export function queueOf(file: FileRecord): FileQueue {
     changes: new RangeTree(),
     readers: new RangeTree(),
     writers: new RangeTree(),
+    watches: new RangeTree(),
     watcherCount: 0,
   }
   return file.queue
