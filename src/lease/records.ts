@@ -63,8 +63,10 @@ export interface FileRecord {
 }
 
 export interface FileQueue {
-  /** Layout changes that wait or are in flight. */
+  /** Layout changes that wait. */
   readonly changes: RangeTree<Change>
+  /** Layout changes that were admitted and are being carried out. */
+  readonly changesInFlight: RangeTree<Change>
   /** Lease requests that wait, by the mode they ask for. */
   readonly readers: RangeTree<PendingRequest>
   readonly writers: RangeTree<PendingRequest>
