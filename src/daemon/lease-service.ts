@@ -201,8 +201,7 @@ export class LeaseService {
 
   /** Lets a file go that `keep` took for a request which then failed. */
   keepOnlyIfProtected(id: FileId): void {
-    for (const _ of this.rules.leasesOf(id)) return
-    this.#free(id)
+    if (this.rules.leaseCountOf(id) === 0) this.#free(id)
   }
 
   #free(id: FileId): void {

@@ -96,8 +96,7 @@ export class ProcessTable {
       return known
     }
     const key = this.#nextKey++ as ProcessKey
-    this.#keys.set(name, key)
-    this.#entries.set(key, { pid, startTime, command, uid, pidfd: null })
+    this.#remember(key, { pid, startTime, command, uid, pidfd: null })
     this.#forgetOldest()
     return key
   }
@@ -105,8 +104,15 @@ export class ProcessTable {
   #forgetOldest(): void {
     for (const [key, entry] of this.#entries) {
       if (this.#entries.size - this.#byPidfd.size <= REMEMBERED_MAX) return
-      if (entry.pidfd === null) this.#forget(key, entry)
+      this.#forget(key, entry)
+      // Not the oldest any more: else thousands that are watched would be passed over for each one that is not.
+      if (entry.pidfd !== null) this.#remember(key, entry)
     }
+  }
+
+  #remember(key: ProcessKey, entry: Entry): void {
+    this.#entries.set(key, entry)
+    this.#keys.set(`${entry.pid}:${entry.startTime}`, key)
   }
 
   #forget(key: ProcessKey, entry: Entry): void {

@@ -3,7 +3,7 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import { dropBreak, startBreak } from './breaks.js'
 import { leaseInfo } from './infos.js'
-import { requestsHeldUpBy } from './judge.js'
+import { changeOver, requestsHeldUpBy } from './judge.js'
 import { Lease } from './lease.js'
 import type { OfdRecord } from './ofd-record.js'
 import { NO_OWNERS } from './owner-set.js'
@@ -58,8 +58,7 @@ export function offenderOf(request: LeaseRequest, errno: Errno | 0): Offender {
 /** @param toTell The notify-only leases it conflicts with: their owners are told, nobody waits (L8). */
 export function grant(table: Table, request: LeaseRequest, toTell: readonly Lease[]): Lease {
   const file = table.file(request.file)
-  const changeAbove = file.queue?.changes.find(request.range, () => true) ?? null
-  assert(changeAbove === null, 'L6: a lease is granted beneath a layout change')
+  assert(changeOver(file.queue, request.range) === null, 'L6: a lease is granted beneath a layout change')
   for (const lease of toTell) startBreak(table, lease, demandOf(request), offenderOf(request, 0))
   const ofd = table.ofd(request.ofd, file)
   if (request.lease === null) {
@@ -67,10 +66,12 @@ export function grant(table: Table, request: LeaseRequest, toTell: readonly Leas
     table.addLease(lease, ofd)
     table.tell({ event: 'granted', lease: leaseInfo(lease) })
     stopWatching(table, ofd)
+    noteHeldUp(table, lease)
     return lease
   }
   applyChange(table, request.lease, request)
   stopWatching(table, ofd)
+  noteHeldUp(table, request.lease)
   return request.lease
 }
 
@@ -98,6 +99,6 @@ export function applyChange(table: Table, lease: Lease, request: LeaseRequest): 
 }
 
 /** L6, B1: those who waited behind the one that got this lease wait for it now, or in vain. */
-export function noteHeldUp(table: Table, lease: Lease): void {
+function noteHeldUp(table: Table, lease: Lease): void {
   for (const request of requestsHeldUpBy(lease)) lookAgain(table, request)
 }

@@ -90,8 +90,7 @@ function addMeeting(verdict: ChangeVerdict, lease: Lease, change: ChangeSource):
  */
 export function changeAhead(change: Change): Change | null {
   const changes = change.file.queue?.changes
-  const isAhead = (other: Change) => other.id < change.id && !other.isInFlight
-  return changes?.findBefore(change, isAhead) ?? null
+  return changes?.findBefore(change, (other) => other.id < change.id) ?? null
 }
 
 /** L3, L4: two leases of one OFD never conflict; else write conflicts with everything (where it overlaps). */
@@ -152,17 +151,20 @@ function addConflict(verdict: RequestVerdict, lease: Lease, request: LeaseReques
   }
 }
 
+/** A layout change that takes bytes of this range away, or will when it has waited. */
+export function changeOver(queue: FileQueue | null, range: Range): Change | null {
+  if (queue === null) return null
+  return queue.changesInFlight.find(range, () => true) ?? queue.changes.find(range, () => true)
+}
+
 /**
  * The nearest one, if it can be told: whoever waits is looked at again when that one moves, and of many who wait
  * for the same only the next should be.
  */
-function requestsAhead(
-  { changes, readers, writers }: FileQueue,
-  request: LeaseRequest,
-  id: number,
-): Change | PendingRequest | null {
-  const change = changes.find(request.range, () => true)
+function requestsAhead(queue: FileQueue, request: LeaseRequest, id: number): Change | PendingRequest | null {
+  const change = changeOver(queue, request.range)
   if (change !== null) return change
+  const { readers, writers } = queue
   const key = { ...request.range, id }
   const isAhead = (other: PendingRequest) =>
     other.id < id && conflicts(request, other.wish.ofd, other.wish.mode)
@@ -172,18 +174,17 @@ function requestsAhead(
 }
 
 /**
- * Those who wait for a lease that this one, which is new to them, stands in the way of: all if they wait in vain
- * now, else one, because one is enough to break it; it is the one who asks for most.
+ * Those who wait, or watch, for a lease that this one, which is new to them, stands in the way of: all if that is
+ * in vain now; else one who waits, because one is enough to break it: whoever asks for most.
  */
 export function requestsHeldUpBy(lease: Lease): readonly PendingRequest[] {
   if (lease.file.queue === null) return []
-  const { readers, writers } = lease.file.queue
-  const isHeldUp = ({ wish }: PendingRequest) => {
-    const meeting = meetRequest(lease, wish)
-    return meeting === 'wait' || meeting === 'refuse'
+  const { readers, writers, watches } = lease.file.queue
+  if (lease.level === 'exclusive') {
+    const overlapping = [writers, readers, watches].flatMap((requests) => requests.overlapping(lease))
+    return overlapping.filter(({ wish }) => meetRequest(lease, wish) === 'refuse')
   }
-  if (lease.level === 'exclusive')
-    return [...writers.overlapping(lease), ...readers.overlapping(lease)].filter(isHeldUp)
+  const isHeldUp = ({ wish }: PendingRequest) => meetRequest(lease, wish) === 'wait'
   const request = writers.find(lease, isHeldUp) ?? readers.find(lease, isHeldUp)
   return request === null ? [] : [request]
 }

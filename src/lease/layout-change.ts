@@ -56,8 +56,7 @@ export function breakFor(
 /** The change goes ahead. B8: only now are the breaker's own leases broken, so an interrupt spares them. */
 export function admit(table: Table, change: Change, verdict: ChangeVerdict): void {
   assert(verdict.errno === 0 && verdict.waitingFor.length === 0, 'a change is admitted against its verdict')
-  change.isInFlight = true
-  table.obstacles.moved(change)
+  table.launchChange(change)
   for (const lease of verdict.own) revoke(table, lease, 'self')
 }
 

@@ -3,6 +3,7 @@ import { Errno } from '../lib/errno.js'
 import { covers, type Range } from '../lib/range.js'
 import { DONE, failed, isRangeValid } from './answers.js'
 import { leaseInfo, pinInfo } from './infos.js'
+import { changeOver } from './judge.js'
 import type { Lease } from './lease.js'
 import { settle } from './lifetime.js'
 import type { InputOf, Pin } from './records.js'
@@ -17,7 +18,8 @@ export function pin(table: Table, input: InputOf<'pin'>): Answer {
   const lease = table.leases.get(input.lease)
   if (lease === undefined) return failed(Errno.ENOENT)
   if (!mayPin(lease, input)) return failed(Errno.EPERM)
-  if (isBeneathChange(lease, input.range)) return failed(Errno.EAGAIN)
+  // X5 may have let a change pass under this very lease: its blocks are going away, or will be.
+  if (changeOver(lease.file.queue, input.range) !== null) return failed(Errno.EAGAIN)
   const key = keyOf(input.holder, input.range)
   const known = lease.pins?.get(key)
   if (known !== undefined) {
@@ -36,12 +38,6 @@ function mayPin(lease: Lease, input: InputOf<'pin'>): boolean {
   if (input.holder.kind === 'process' && input.holder.process !== input.process) return false
   if (lease.level !== 'exclusive' || lease.state !== 'active' || lease.seizing !== null) return false
   return covers(lease, input.range)
-}
-
-/** X5 may have let a change pass under this very lease: its blocks are going away, or will be. */
-function isBeneathChange(lease: Lease, range: Range): boolean {
-  const changes = lease.file.queue?.changes
-  return changes !== undefined && changes.find(range, () => true) !== null
 }
 
 function keyOf(holder: PinHolder, range: Range): string {

@@ -58,12 +58,13 @@ export class RangeTree<Item extends RangeNode<Item>> {
   }
 
   /**
-   * Like `find`, but looks at those before `key` first, the nearest one first: of things with the same start,
-   * the one that came just before it.
+   * Like `find` for whoever stands at `key`, and only wants those who came before: looks at those before that
+   * place first, the nearest one first, then at those that start later. Those that start there and have a greater
+   * id are passed over.
    */
   findBefore(key: Key, test: (item: Item) => boolean): Item | null {
     if (this.#root === null) return null
-    return searchBack(this.#root, key, test) ?? search(this.#root, key, test)
+    return searchBack(this.#root, key, test) ?? searchInside(this.#root, key, test)
   }
 
   /** Sorted by id. */
@@ -122,6 +123,20 @@ function searchBack<Item extends RangeNode<Item>>(
     if (node.end > key.start && test(node)) return node
   }
   return node.left === null ? null : searchBack(node.left, key, test)
+}
+
+/** Only those that start within the range, behind its start. */
+function searchInside<Item extends RangeNode<Item>>(
+  node: Item,
+  range: Range,
+  test: (item: Item) => boolean,
+): Item | null {
+  if (node.start > range.start) {
+    const found = node.left === null ? null : searchInside(node.left, range, test)
+    if (found !== null || node.start >= range.end) return found
+    if (test(node)) return node
+  }
+  return node.right === null ? null : searchInside(node.right, range, test)
 }
 
 function insert<Item extends RangeNode<Item>>(node: Item | null, item: Item): Item {

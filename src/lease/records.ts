@@ -63,12 +63,16 @@ export interface FileRecord {
 }
 
 export interface FileQueue {
-  /** Layout changes that wait or are in flight. */
+  /** Layout changes that wait. */
   readonly changes: RangeTree<Change>
+  /** Layout changes that were admitted and are being carried out. */
+  readonly changesInFlight: RangeTree<Change>
   /** Lease requests that wait, by the mode they ask for. */
   readonly readers: RangeTree<PendingRequest>
   readonly writers: RangeTree<PendingRequest>
-  /** OFDs whose START was answered EAGAIN and that have not tried again. */
+  /** Lease requests that START answered with EAGAIN, and that are not worth trying again yet. */
+  readonly watches: RangeTree<PendingRequest>
+  /** OFDs that have not tried again since. */
   watcherCount: number
 }
 

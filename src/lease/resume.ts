@@ -3,7 +3,7 @@
 import { Errno } from '../lib/errno.js'
 import { breakConflicts } from './acquire.js'
 import { DONE } from './answers.js'
-import { grant, noteHeldUp, requestErrno } from './grant.js'
+import { grant, requestErrno } from './grant.js'
 import { changeAhead, judgeChange, judgeRequest, meetChange, meetRequest } from './judge.js'
 import { admit, breakFor, tellRefused } from './layout-change.js'
 import type { InputOf } from './records.js'
@@ -72,7 +72,6 @@ function resumeRequest(table: Table, request: PendingRequest): void {
     const errno = requestErrno(table, wish)
     const lease = errno === 0 ? grant(table, wish, verdict.toTell) : null
     answerRequest(table, request, errno, lease === null ? null : lease.id)
-    if (lease !== null) noteHeldUp(table, lease)
   }
 }
 

@@ -8,7 +8,7 @@ import { expireBreaks, seize, victimsOf } from './breaks.js'
 import { leaseInfo, pinInfo } from './infos.js'
 import { finishChange, requestChange } from './layout-change.js'
 import { changeMappings, closeOfd, release } from './lifetime.js'
-import { pollStateOf } from './outcome.js'
+import { leaseCountOf, pollStateOf } from './outcome.js'
 import { exitProcess, removeOwner, setOwner } from './owners.js'
 import { closeContext, pin, unpin } from './pins.js'
 import { isPolicyValid } from './policy.js'
@@ -91,6 +91,11 @@ export class TableRules implements LeaseRules {
     if (record === undefined) return
     for (const lease of record.readers.all()) yield leaseInfo(lease)
     for (const lease of record.writers.all()) yield leaseInfo(lease)
+  }
+
+  leaseCountOf(file: FileId): number {
+    const record = this.#table.files.get(file)
+    return record === undefined ? 0 : leaseCountOf(record)
   }
 
   *pins(): Iterable<PinInfo> {

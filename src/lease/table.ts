@@ -116,8 +116,10 @@ export class Table extends Outcome {
     queue.watcherCount += Number(isWatching) - Number(wasWatching)
     if (activity.watch !== null) {
       activity.watch.isOver = true
+      queue.watches.delete(activity.watch)
       this.obstacles.detach(activity.watch)
     }
+    if (watch !== null) queue.watches.add(watch)
     activity.watch = watch
     activity.isWorthTrying = isWorthTrying
     this.touch(ofd.file)
@@ -223,8 +225,19 @@ export class Table extends Outcome {
 
   /** A waiting change was refused or interrupted, or one in flight is done. */
   dequeueChange(change: Change): void {
-    queueOf(change.file).changes.delete(change)
+    const { changes, changesInFlight } = queueOf(change.file)
+    if (change.isInFlight) changesInFlight.delete(change)
+    else changes.delete(change)
     this.#end(change)
+  }
+
+  /** It waits no longer, and holds up no other change. */
+  launchChange(change: Change): void {
+    const { changes, changesInFlight } = queueOf(change.file)
+    changes.delete(change)
+    changesInFlight.add(change)
+    change.isInFlight = true
+    this.obstacles.moved(change)
   }
 
   enqueueRequest(request: PendingRequest): void {
@@ -329,15 +342,17 @@ export class Table extends Outcome {
 export function queueOf(file: FileRecord): FileQueue {
   file.queue ??= {
     changes: new RangeTree(),
+    changesInFlight: new RangeTree(),
     readers: new RangeTree(),
     writers: new RangeTree(),
+    watches: new RangeTree(),
     watcherCount: 0,
   }
   return file.queue
 }
 
-function isQueueUnused({ changes, readers, writers, watcherCount }: FileQueue): boolean {
-  return changes.size === 0 && readers.size === 0 && writers.size === 0 && watcherCount === 0
+function isQueueUnused({ changes, changesInFlight, readers, writers, watcherCount }: FileQueue): boolean {
+  return changes.size + changesInFlight.size + readers.size + writers.size + watcherCount === 0
 }
 
 function leasesOf(file: FileRecord, mode: LeaseMode): RangeTree<Lease> {

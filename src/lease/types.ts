@@ -279,6 +279,8 @@ export interface LeaseRules {
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined
   leases(): Iterable<LeaseInfo>
   leasesOf(file: FileId): Iterable<LeaseInfo>
+  /** How many that are; does not look at them. */
+  leaseCountOf(file: FileId): number
   pins(): Iterable<PinInfo>
   /** Processes that own a lease or a pin: their exits must be told by `process-exited`. */
   isInvolved(process: ProcessKey): boolean
