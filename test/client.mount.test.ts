@@ -34,7 +34,7 @@ async function lines(running: ReturnType<typeof start>): Promise<unknown[]> {
 describe('client', () => {
   test('B2: addOwner with a signal: it comes at a break, once, and `break` is emitted as well', async () => {
     const running = start(`
-      await using lease = await holdfast.takeLease(file, { breakTimeMs: 8000 })
+      const lease = await holdfast.takeLease(file, { breakTimeMs: 8000 })
       const told = { signals: 0, breaks: 0 }
       process.on('SIGUSR2', () => { told.signals++ })
       lease.on('break', () => { told.breaks++ })
@@ -54,7 +54,7 @@ describe('client', () => {
 
   test('L5: signals and values that are none are EINVAL before anything is asked', async () => {
     const running = start(`
-      await using lease = await holdfast.takeLease(file)
+      const lease = await holdfast.takeLease(file)
       for (const options of [
         { signal: 'SIGKILL' }, { signal: 'SIGNOTHING' }, { signal: 1.5 }, { signal: 65 }, { signal: 32 },
         { signal: 10, value: 2 ** 31 }, { signal: 10, value: 0.5 }, { signal: 'SIGTERM', value: -5 }, {},
@@ -108,7 +108,7 @@ describe('client', () => {
     const second = await holder.setLease(fd)
     await holder.pin(fd, second.id)
     const running = start(`
-      await using lease = await holdfast.takeLease(file)
+      const lease = await holdfast.takeLease(file)
       await lease.revoke()
       say(lease.status().state)
       say(await codeOf(() => holdfast.revoke(file, ${first.id})))

@@ -50,6 +50,12 @@ const TURNS_PER_YIELD = 1024
 /** How many requests of one mount may be served before the others get their turn. */
 const REQUESTS_PER_TURN = 16
 
+/**
+ * How many requests of the control device are taken at most to find a close that came before a change: more than
+ * wait there at any time, and a bound for who floods it.
+ */
+const CLOSES_PER_JUDGEMENT = 1000
+
 export class Engine {
   readonly service: LeaseService
   readonly mounts: DataMount[] = []
@@ -63,6 +69,7 @@ export class Engine {
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
   #servedCount = 0
+  #isInControl = false
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -161,10 +168,10 @@ export class Engine {
       if (this.service.expected.delete(process)) this.#endIfIdle()
     }
     for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
-    this.#watch(this.#controlMount.fd, c.POLLIN, () => {
-      // Somebody unmounted the control directory. The leases do not need it.
-      if (this.#controlMount.receive() === 'unmounted') this.#poller.remove(this.#controlMount.fd)
-    })
+    this.#watch(this.#controlMount.fd, c.POLLIN, () => this.#receiveControl())
+    this.service.takeCloses = () => {
+      for (let count = 0; count < CLOSES_PER_JUDGEMENT && this.#receiveControl(); count++);
+    }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
@@ -240,6 +247,20 @@ export class Engine {
     if (now - this.#readersRefreshedAt < this.#requestAgeMaxMs / 4) return
     this.#readersRefreshedAt = now
     this.#controlMount.refreshReaders()
+  }
+
+  /** @returns whether there may be more. Nothing is taken while a request of this device is being carried out. */
+  #receiveControl(): boolean {
+    if (this.#isInControl) return false
+    this.#isInControl = true
+    try {
+      const received = this.#controlMount.receive()
+      // Somebody unmounted the control directory. The leases do not need it.
+      if (received === 'unmounted') this.#poller.remove(this.#controlMount.fd)
+      return received === 'handled'
+    } finally {
+      this.#isInControl = false
+    }
   }
 
   #receive(mount: DataMount): void {

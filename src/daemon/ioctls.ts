@@ -129,7 +129,7 @@ export class Ioctls {
   }
 
   #setLease(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
+    this.#service.takeEnds()
     const caller = this.#service.processes.identify(request.pid)
     const step =
       wanted.id === 0
@@ -260,7 +260,7 @@ export class Ioctls {
     wanted: abi.LeaseRequest,
     done: (errno: Errno | 0) => void,
   ): null | (() => void) {
-    this.#service.takeExits()
+    this.#service.takeEnds()
     const caller = this.#service.processes.identify(request.pid)
     const { id, answer } = this.#acquire(request, target, wanted, caller)
     if (answer.status === 'waiting') {
@@ -293,7 +293,7 @@ export class Ioctls {
     request: RequestInfo,
     target: IoctlTarget,
   ): Errno | { readonly lease: LeaseId; readonly caller: Caller } {
-    this.#service.takeExits()
+    this.#service.takeEnds()
     const caller = this.#service.processes.identify(request.pid)
     if (caller === null) return Errno.EPERM
     const { answer } = this.#acquire(request, target, WHOLE, caller)
@@ -344,7 +344,7 @@ export class Ioctls {
     wanted: abi.PinRequest,
     through: { readonly file: FileId } | { readonly context: ContextId },
   ): Answer<IoctlReply> {
-    this.#service.takeExits()
+    this.#service.takeEnds()
     const lease = this.#service.rules.lease(wanted.lease as LeaseId)
     if (lease === undefined || ('file' in through && lease.file !== through.file)) return -Errno.ENOENT
     const caller = this.#service.processes.identify(request.pid)
@@ -378,7 +378,7 @@ export class Ioctls {
   }
 
   #query(request: RequestInfo, target: IoctlTarget, wanted: abi.QueryRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
+    this.#service.takeEnds()
     const caller = this.#service.processes.identify(request.pid)
     const found = this.#service.rules.query(
       target.id,

@@ -65,7 +65,7 @@ export class LeaseGate implements LayoutGate {
     const id = service.nextRequestId()
     const file = this.fileId(change.node)
     const isLeased = service.files.has(file)
-    if (isLeased) service.takeExits()
+    if (isLeased) service.takeEnds()
     const { operation, range } = change
     // Whose change it is matters only to leases that are there.
     const process = isLeased ? (service.processes.identify(request.pid)?.key ?? null) : null
@@ -99,7 +99,7 @@ export class LeaseGate implements LayoutGate {
   isProtected(node: FileNode, range: Range): boolean {
     const file = this.fileId(node)
     if (!this.#service.files.has(file)) return false
-    this.#service.takeExits()
+    this.#service.takeEnds()
     return this.#service.rules.isProtected(file, range)
   }
 

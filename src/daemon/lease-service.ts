@@ -77,6 +77,8 @@ export class LeaseService {
   readonly expected = new Set<ProcessKey>()
   /** Called after each step that ended a lease: the engine may have nothing left to do. */
   onFileFree: (file: ProtectedFile) => void = () => {}
+  /** Takes in closes of pin contexts that the kernel has told of: they come on another device than the changes. */
+  takeCloses: () => void = () => {}
   /** Called for each watched process that has ended, after the rules were told. */
   onExit: (process: ProcessKey) => void = () => {}
   readonly counts: Counts = { events: new Map(), signalsSent: 0, signalsWithheld: 0, kills: 0 }
@@ -120,7 +122,12 @@ export class LeaseService {
     }
   }
 
-  /** P6: exits are taken in before anything that comes later is judged. */
+  /** P6: what has ended a pin is taken in before anything that comes later is judged. */
+  takeEnds(): void {
+    this.takeExits()
+    if (this.contexts.size > 0) this.takeCloses()
+  }
+
   takeExits(): void {
     for (const process of this.processes.takeExits()) {
       this.#watched.delete(process)

@@ -16,7 +16,7 @@ export function revokeLease(
   id: LeaseId,
   kill: boolean,
 ): Errno | 0 {
-  service.takeExits()
+  service.takeEnds()
   const lease = service.rules.lease(id)
   if (lease === undefined || !maySeeLease(service, caller.uid, lease)) return Errno.ENOENT
   if (!mayRevoke(service, caller, lease)) return Errno.EPERM
@@ -37,7 +37,7 @@ function mayRevoke(service: LeaseService, { uid }: Credentials, lease: LeaseInfo
  */
 export function releaseAll(service: LeaseService, caller: Credentials, user: number): Errno | 0 {
   if (caller.uid !== 0 && caller.uid !== user) return Errno.EPERM
-  service.takeExits()
+  service.takeEnds()
   const leases = [...service.rules.leases()].filter((lease) => Number(lease.user) === user)
   if (leases.some((lease) => lease.pinCount > 0)) return Errno.EBUSY
   for (const { id } of leases) service.step({ kind: 'revoke', lease: id, kill: false })
