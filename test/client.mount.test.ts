@@ -134,4 +134,14 @@ describe('client', () => {
     expect((await lines(running))[1]).toBe('revoked')
     expect(await root.poll(fd, POLLPRI)).toBe(0)
   })
+
+  test('a program may end without a word while something it is watching for has just happened', async () => {
+    for (let round = 0; round < 3; round++) {
+      const running = start(`
+        const lease = await holdfast.takeLease(file)
+        await lease.revoke()
+        say('done')`)
+      expect(await running.ended).toMatchObject({ code: 0, signal: null, stderr: '', stdout: '"done"\n' })
+    }
+  })
 })
