@@ -157,7 +157,7 @@ function benchCases() {
   const refusingFile = 999
   const range = rangeAt(2 * LEASE_COUNT)
   take(rules, { ofd: COMING - 1, file: refusingFile, range, level: 'exclusive' })
-  const ids = new Array(BATCH)
+  const ids = Array.from({ length: BATCH })
   let round = 0
   const ofd = (/** @type {number} */ index) => COMING + (round % 100) * BATCH + index
   const [takeNs = 0, releaseNs = 0, refusedNs = 0, allowedNs = 0] = measure(() => {

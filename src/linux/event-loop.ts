@@ -21,7 +21,24 @@ export type Unwatch = () => void
 export function watchReadable(fd: number, ref: boolean, callback: () => void): Unwatch {
   const handle = koffi.node.poll(fd, { readable: true }, callback)
   if (!ref) handle.unref()
-  return () => handle.close()
+  const unwatch = () => {
+    if (watches.delete(unwatch)) handle.close()
+  }
+  if (!isExitAwaited) process.once('exit', closeAll)
+  isExitAwaited = true
+  watches.add(unwatch)
+  return unwatch
+}
+
+/**
+ * What is still watched when the program ends. Node runs its loop once more after the last JavaScript, and a
+ * callback in that moment would end the program with an abort.
+ */
+const watches = new Set<Unwatch>()
+let isExitAwaited = false
+
+function closeAll(): void {
+  for (const unwatch of watches) unwatch()
 }
 
 /**
