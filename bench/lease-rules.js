@@ -157,7 +157,8 @@ function benchCases() {
   const refusingFile = 999
   const range = rangeAt(2 * LEASE_COUNT)
   take(rules, { ofd: COMING - 1, file: refusingFile, range, level: 'exclusive' })
-  const ids = Array.from({ length: BATCH })
+  /** @type {number[]} */
+  const ids = []
   let round = 0
   const ofd = (/** @type {number} */ index) => COMING + (round % 100) * BATCH + index
   const [takeNs = 0, releaseNs = 0, refusedNs = 0, allowedNs = 0] = measure(() => {
@@ -198,17 +199,36 @@ function benchMemory() {
   return bytes / LEASE_COUNT
 }
 
-/** One more lease, taken and released, on each of 10,000 files in turn. @param {number} count */
-function oneMore(count) {
-  const rules = rulesWith(count)
-  const range = rangeAt(LEASE_COUNT)
+/**
+ * One more lease, taken and released.
+ * @param {LeaseRules} rules
+ * @param {{ file: (index: number) => number, range: { start: number, end: number }, mode?: string }} what
+ */
+function oneMore(rules, { file, range, mode = 'read' }) {
   let next = 0
   return measure(() => [
     timeBatch(() => {
       const ofd = COMING + (next % FILE_COUNT)
-      release(rules, ofd, take(rules, { ofd, file: next++ % FILE_COUNT, range }))
+      release(rules, ofd, take(rules, { ofd, file: file(next++), range, mode }))
     }),
   ])
+}
+
+/** Each file has its turn, so what the processor's caches do not hold counts. @param {number} count */
+function oneMoreOnFiles(count) {
+  return oneMore(rulesWith(count), { file: (index) => index % FILE_COUNT, range: rangeAt(LEASE_COUNT) })
+}
+
+/**
+ * @param {number} count
+ * @param {string} mode
+ * @param {(index: number) => { start: number, end: number }} range
+ */
+function oneMoreOnOneFile(count, mode, range) {
+  const rules = createLeaseRules(POLICY)
+  for (let index = 0; index < count; index++)
+    take(rules, { ofd: index + 1, file: 1, mode, range: range(index) })
+  return oneMore(rules, { file: () => 1, mode, range: range(count) })
 }
 
 /**
@@ -298,11 +318,16 @@ export function benchLeaseRules() {
     cases: benchCases(),
     bytesPerLease,
     curves: [
-      curve('take+release, leases on 10,000 files', [1, 1_000, 100_000], oneMore),
-      curve('release+take, whole-file leases on one file', onOneFile, (count) =>
+      curve('take+release, leases on 10,000 files', [1, 1_000, 100_000], oneMoreOnFiles),
+      curve('take+release, whole-file leases on one file', onOneFile, (count) =>
+        oneMoreOnOneFile(count, 'read', () => WHOLE_FILE),
+      ),
+      curve('take+release, write leases on one file', onOneFile, (count) =>
+        oneMoreOnOneFile(count, 'write', rangeAt),
+      ),
+      curve('release+take of any lease of one file', onOneFile, (count) =>
         oneOf(count, 'read', () => WHOLE_FILE),
       ),
-      curve('release+take, write leases on one file', onOneFile, (count) => oneOf(count, 'write', rangeAt)),
       curve('wait and be served, waiters on one file', [100, 1_000, 10_000], oneWaiter),
     ],
   }
