@@ -191,7 +191,9 @@ function isSeen(sight: LeaseSight, expect: Extract<Line, { kind: 'sight' }>['exp
 export function formatFailure({ scenario, world, lines, failure }: Performance): string {
   const shown = lines.map(({ text, came }, index) => {
     const mark = failure !== null && index === lines.length - 1 ? '>' : ' '
-    return `${mark} ${text}${came === '' ? '' : `   (came: ${came})`}`
+    // What came is worth telling where the line does not say the same.
+    const isSaid = came === '' || came === 'ok nothing' || text.endsWith(`-> ${came}`)
+    return `${mark} ${text}${isSaid ? '' : `   (came: ${came})`}`
   })
   return [`${scenario.name} failed in the ${world}: ${scenario.claim}`, ...shown, `  ${failure}`].join('\n')
 }

@@ -16,7 +16,10 @@ import { DEFAULT_FILE, TOLD_EVENTS } from './words.js'
 const ARROW_COLUMN = 46
 
 export function formatScenario(scenario: Scenario): string {
-  return `${[...headLines(scenario), '', ...scenario.lines.map((line) => formatLine(line))].join('\n')}\n`
+  const names = scenario.lines.map((line) => (line.kind === 'action' ? line.process.length : 0))
+  const nameWidth = Math.max(0, ...names)
+  const lines = scenario.lines.map((line) => formatLine(line, nameWidth))
+  return `${[...headLines(scenario), '', ...lines].join('\n')}\n`
 }
 
 function headLines(scenario: Scenario): string[] {
@@ -43,11 +46,12 @@ function formatFile({ name, sizeBytes, owner, mode }: FileSpec): string {
   return `file ${name}${size}${user}${bits}`
 }
 
-export function formatLine(line: Line): string {
+/** @param nameWidth How long the names of processes get. */
+export function formatLine(line: Line, nameWidth = 0): string {
   switch (line.kind) {
     case 'action': {
       const { process, action, waitsAs, expect } = line
-      const words = `${process}:  ${formatAction(action, waitsAs)}`
+      const words = `${`${process}:`.padEnd(nameWidth + 1)}  ${formatAction(action, waitsAs)}`
       if (expect?.is === 'succeeds') return words
       return `${words.padEnd(ARROW_COLUMN)} -> ${expect === null ? 'anything' : formatExpected(expect)}`
     }
