@@ -274,6 +274,7 @@ export class Calls {
       act()
       return ok()
     }
+    call.isKillable = true
     return this.#kernel.withLocks(call, [file.inodeLock], () => {
       if (sizeBytes >= file.bytes.sizeBytes) {
         act()
@@ -335,6 +336,7 @@ export class Calls {
 
   #setAttributes(call: Call, action: ActionOf<'chmod' | 'chown'>, file: ModelFile): Result {
     const { user } = call.process
+    call.isKillable = true
     return this.#kernel.withLocks(call, [file.inodeLock], () => {
       if (user !== 'root' && (action.do === 'chown' || user !== file.owner)) return failure(Errno.EPERM)
       if (action.do === 'chown') file.owner = action.owner
@@ -453,9 +455,9 @@ export class Calls {
     const uid = uidOf(process.user)
     const file = [...this.#kernel.files.values()].find(({ id }) => id === lease?.file)
     if (lease === undefined || file === undefined) return failure(Errno.ENOENT)
-    if (uid !== 0 && uid !== uidOf(file.owner)) {
-      const isOwn = lease.user === uid || lease.owners.some((key) => this.#uidOf(key) === uid)
-      return failure(isOwn ? Errno.EPERM : Errno.ENOENT)
+    if (uid !== 0 && uid !== uidOf(file.owner) && uid !== lease.user) {
+      const isSeen = lease.owners.some((key) => this.#uidOf(key) === uid)
+      return failure(isSeen ? Errno.EPERM : Errno.ENOENT)
     }
     if (action.kill) {
       const pinners = [...rules.pins()].flatMap(({ lease: pinned, holder }) =>

@@ -239,6 +239,7 @@ export class Kernel {
       place: 'started',
       request: null,
       locks: [],
+      isKillable: false,
       resume: null,
       outcome: null,
     }
@@ -269,6 +270,16 @@ export class Kernel {
     const outcome = body()
     if (outcome !== null) this.returned(call, outcome)
     else if (this.#isSignalled(call.process)) this.#interrupt(call)
+  }
+
+  #leaveQueue(call: Call): void {
+    for (const { inodeLock, directoryLock } of this.files.values()) {
+      for (const { queue } of [inodeLock, directoryLock]) {
+        const index = queue.indexOf(call)
+        if (index >= 0) queue.splice(index, 1)
+      }
+    }
+    this.returned(call, OK)
   }
 
   #isSignalled(process: ModelProcess): boolean {
@@ -319,6 +330,7 @@ export class Kernel {
         process.isDoomed = true
         if (process.call === null) this.die(process)
         else if (process.call.place === 'returned') this.#reachUserSpace(process.call)
+        else if (process.call.place === 'kernel' && process.call.isKillable) this.#leaveQueue(process.call)
         break
       case 'SIGSTOP':
         process.state = 'stopped'

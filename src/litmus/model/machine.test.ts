@@ -147,3 +147,20 @@ test('20,000 actions take less than a second of processor time, and their machin
   const { user } = process.cpuUsage(begin)
   expect(user / 1000).toBeLessThan(1000)
 })
+
+test('who waits for the lock of a file: SIGKILL ends the wait of a truncate at once, but not that of a write', () => {
+  const machine = played(`one: a = open f rdonly
+one: A = lease a normal read
+two: w = open f rdwr
+breaker: t = truncate f 0 -> waits
+one: fork third
+third: u = truncate f 10 -> waits
+two: v = write w 0 10 -> waits
+one: kill third SIGKILL
+one: kill two SIGKILL`)
+  expect(machine.takeFinished().map(({ outcome }) => outcome.is)).toEqual(['killed'])
+  expect(['third', 'two'].map((name) => machine.isAlive(name))).toEqual([false, true])
+  machine.passDeadlines()
+  expect(machine.takeFinished().map(({ outcome }) => outcome.is)).toEqual(['ok', 'killed'])
+  expect(machine.files().map(({ sizeBytes }) => sizeBytes)).toEqual([0, 8192])
+})

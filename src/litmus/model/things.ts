@@ -7,7 +7,7 @@ import type { FileBytes } from './file-bytes.js'
 
 export const PAGE_BYTES = 4096
 
-/** A lock of the kernel's that cannot be interrupted: whoever waits for it does not even die. */
+/** A lock of the kernel's. No signal ends the wait for it, and SIGKILL only that of a call which `isKillable`. */
 export interface KernelLock {
   holder: Call | null
   /** In the order they came. */
@@ -89,6 +89,8 @@ export interface Call {
   /** What Holdfast knows it by. */
   request: RequestId | null
   readonly locks: KernelLock[]
+  /** Whether SIGKILL ends its wait for a lock: since Linux 6.16 truncate, chmod and chown ask for it in this way. */
+  isKillable: boolean
   /** Goes on once a lock has been got. */
   resume: (() => void) | null
   outcome: Outcome | null

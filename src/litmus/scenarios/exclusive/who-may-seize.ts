@@ -2,21 +2,22 @@ import { play } from '../../language/index.js'
 
 export const scenario = play(`
 scenario exclusive/who-may-seize
-claim The owner of the file and root can revoke a lease; others cannot, and its change goes ahead then.
+claim Root can revoke a lease; who neither owns the file nor took the lease cannot, even as an owner of the lease.
 rules X4
-file f
+file f of root
 process holder bob
-process owner alice
+process friend alice
 process admin root
 
 holder:  fd = open f rdwr
 holder:  A = lease fd exclusive read
-holder:  revoke A -> EPERM
-owner:   revoke A
+friend:  revoke A -> ENOENT
+holder:  send fd to friend as g
+friend:  own g A add self
+friend:  revoke A -> EPERM
+friend:  truncate f 0 -> EDEADLK
+admin:   revoke A
+told A refused by friend, A revoked
+friend:  truncate f 0
 lease A revoked
-holder:  release fd A
-holder:  B = lease fd exclusive read
-admin:   revoke B
-told A revoked, B revoked
-admin:   truncate f 0
 `)

@@ -2,7 +2,7 @@ import { play } from '../../language/index.js'
 
 export const scenario = play(`
 scenario kernel-lock/killed-in-the-queue
-claim A process that is killed while it waits in the kernel for a truncate dies when that is over, and has changed nothing.
+claim A process that is killed while its write waits in the kernel for a truncate dies when that is over, and has written nothing.
 rules B7
 break-time 10000
 file f
@@ -13,14 +13,15 @@ process friend bob
 
 holder:   fd = open f rdonly
 holder:   A = lease fd normal read
+victim:   g = open f rdwr
 breaker:  t = truncate f 4096 -> waits
-victim:   u = truncate f 100 -> waits
+victim:   w = write g 8000 10 -> waits
 friend:   kill victim SIGKILL
 alive victim
-u still waits
+w still waits
 holder:   release fd A
 t -> ok
-u -> killed SIGKILL
+w -> killed SIGKILL
 dead victim
-holder:   read fd 0 8192 -> ok 4096 data
+holder:   read fd 0 9000 -> ok 4096 data
 `)
