@@ -66,6 +66,16 @@ test('a failure shows the lines that were played and what came of the last one',
   )
 })
 
+test('what came of the failing line is always told, and of the others where they do not say it', async () => {
+  const lines =
+    'breaker: fd = open f rdwr -> anything\nbreaker: poll fd -> anything\nbreaker: truncate f 0 -> EPERM'
+  const played = await perform(scenarioOf(`${lines}`), modelWorld(), { patienceMs: 0 })
+  expect(formatFailure(played)).toMatch(
+    /\n> .* -> EPERM {3}\(came: ok nothing\)\n {2}'EPERM' should have come of it$/,
+  )
+  expect(formatFailure(played)).not.toMatch(/\n {2}breaker.*came/)
+})
+
 test('a world that cannot be made fails the scenario, not the run', async () => {
   const broken = { name: 'mount', make: () => Promise.reject(new Error('no room')), close: async () => {} }
   const played = await perform(scenarioOf(TAKEN), broken, { patienceMs: 0 })

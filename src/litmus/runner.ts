@@ -197,10 +197,10 @@ function isSeen(sight: LeaseSight, expect: Extract<Line, { kind: 'sight' }>['exp
 /** The lines that were played, each with what came of it, and what is wrong with the last. */
 export function formatFailure({ scenario, world, lines, failure }: Performance): string {
   const shown = lines.map(({ text, came }, index) => {
-    const mark = failure !== null && index === lines.length - 1 ? '>' : ' '
-    // What came is worth telling where the line does not say the same.
-    const isSaid = came === '' || came === 'ok nothing' || text.endsWith(`-> ${came}`)
-    return `${mark} ${text}${isSaid ? '' : `   (came: ${came})`}`
+    const isFailing = failure !== null && index === lines.length - 1
+    // Of the others, what came is worth telling where the line does not say the same.
+    const isSaid = came === '' || (!isFailing && (came === 'ok nothing' || text.endsWith(`-> ${came}`)))
+    return `${isFailing ? '>' : ' '} ${text}${isSaid ? '' : `   (came: ${came})`}`
   })
   return [`${scenario.name} failed in the ${world}: ${scenario.claim}`, ...shown, `  ${failure}`].join('\n')
 }
