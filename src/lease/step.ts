@@ -14,6 +14,7 @@ import { closeContext, pin, unpin } from './pins.js'
 import { isPolicyValid } from './policy.js'
 import { isProtectedRange, queryChange } from './query.js'
 import { interrupt, resumeWaiters } from './resume.js'
+import { snapshotOf } from './snapshot.js'
 import { Table } from './table.js'
 import type {
   Answer,
@@ -25,6 +26,7 @@ import type {
   PinInfo,
   PollState,
   QueryResult,
+  RulesSnapshot,
   Step,
 } from './types.js'
 
@@ -104,6 +106,10 @@ export class TableRules implements LeaseRules {
 
   isInvolved(process: ProcessKey): boolean {
     return this.#table.processes.has(process)
+  }
+
+  snapshot(): RulesSnapshot {
+    return snapshotOf(this.#table)
   }
 
   get leaseCount(): number {

@@ -253,6 +253,47 @@ export interface QueryResult {
   readonly lease: LeaseId | null
 }
 
+/** A lease and what is decided by, but not shown in, its LeaseInfo. */
+export interface LeaseSnapshot extends LeaseInfo {
+  readonly breakTimeMs: number
+  /** What would be enough to answer the break under way. */
+  readonly demand: 'read' | 'none' | null
+  readonly seizing: 'timeout' | 'seized' | null
+  readonly ownerStates: readonly OwnerSnapshot[]
+}
+
+export interface OwnerSnapshot {
+  readonly process: ProcessKey
+  readonly signal: OwnerSignal | null
+  readonly isSignalled: boolean
+  readonly isMapping: boolean
+}
+
+/** A layout change that waits or is in flight, or a lease request that waits. */
+export interface WaiterSnapshot {
+  readonly kind: 'change' | 'in-flight' | 'request'
+  readonly request: RequestId
+  readonly file: FileId
+  readonly ofd: Ofd | null
+  readonly process: ProcessKey | null
+  readonly range: Range
+  /** To be changed in place. */
+  readonly lease: LeaseId | null
+  readonly mode?: LeaseMode
+  readonly level?: LeaseLevel
+  readonly mayDelayOthers?: boolean
+  readonly breakTimeMs?: number
+}
+
+/** Everything the future depends on, but for the policy. Those who wait are in the order they came. */
+export interface RulesSnapshot {
+  readonly leases: readonly LeaseSnapshot[]
+  readonly pins: readonly PinInfo[]
+  readonly waiting: readonly WaiterSnapshot[]
+  /** L6, START. `request: null`: trying again is worth while by now. */
+  readonly watches: readonly { readonly ofd: Ofd | null; readonly request: WaiterSnapshot | null }[]
+}
+
 /**
  * The rules. One instance per mount; `step` is the only way to change it, and the same inputs give the same
  * steps on every machine. A failed step has changed nothing, but that START (L6) and a breaker that may not
@@ -284,6 +325,8 @@ export interface LeaseRules {
   pins(): Iterable<PinInfo>
   /** Processes that own a lease or a pin: their exits must be told by `process-exited`. */
   isInvolved(process: ProcessKey): boolean
+  /** For tools that compare states; it costs as much as there is. */
+  snapshot(): RulesSnapshot
   readonly leaseCount: number
   readonly pinCount: number
 }

@@ -18,6 +18,11 @@ export function waitFor(
 ): void {
   const obstacle = ahead ?? leases.at(-1)
   if (waiter.isOver || obstacle === undefined) return
+  // Breaking what is in the way can have ended whoever was ahead (L4): then it is judged anew.
+  if (ahead?.isOver === true) {
+    lookAgain(table, waiter)
+    return
+  }
   waiter.waitingFor = ahead === null ? [...leases] : []
   table.obstacles.attach(waiter, obstacle)
 }
