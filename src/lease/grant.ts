@@ -66,6 +66,7 @@ export function grant(table: Table, request: LeaseRequest, toTell: readonly Leas
     table.addLease(lease, ofd)
     lease.ofd = ofd
     table.tell({ event: 'granted', lease: leaseInfo(lease) })
+    if (file.watchers.size > 0) table.touch(file) // L6: an exclusive lease may have settled their question.
     if (ofd.watch !== null || ofd.isWorthTrying) table.setWatch(ofd, null, false)
     return lease
   }

@@ -83,10 +83,14 @@ export function settle(table: Table, lease: Lease, reason: ReleaseReason): void 
   } else if (lease.state === 'revoked') {
     endLease(table, lease, reason)
   } else if (isPinned) {
-    if (lease.state === 'zombie') return
+    if (lease.state === 'zombie' || (reason !== 'close' && isMappedByOwner(lease))) return
     table.setState(lease, 'zombie')
     table.tell({ event: 'zombie', lease: leaseInfo(lease) })
-  } else if (!lease.owners.some((owner) => owner.isMapping)) {
+  } else if (!isMappedByOwner(lease)) {
     endLease(table, lease, reason)
   }
+}
+
+function isMappedByOwner(lease: Lease): boolean {
+  return lease.owners.some((owner) => owner.isMapping)
 }
