@@ -37,6 +37,22 @@ far:     release fd B
 near:    release fd A
 `,
   `
+scenario ground/behind-a-request-that-fails
+claim Who waits behind a request goes on when that fails, also when it fails because of the one behind it.
+rules L4 L6
+file f 16384 bytes
+process reader root
+process writer alice
+
+writer:  near = open f rdwr
+writer:  far = open f rdwr
+writer:  A = lease near normal read 0..8192
+reader:  fd = open f rdwr
+reader:  B = lease fd normal read
+reader:  change fd B normal write wait
+writer:  C = lease far normal write wait 8192..16384
+`,
+  `
 scenario ground/pinned-by-a-context-alone
 claim A lease without owners that a context pins is not seized, since there is nobody to kill.
 rules X4
