@@ -43,7 +43,7 @@ const FOLDERS = {
 }
 
 /** Tests and what they share (`test-*.ts`) may use these, and Node's modules, in every folder. */
-const TEST_PACKAGES = ['vitest', 'fast-check']
+const TEST_PACKAGES = ['vitest', 'fast-check', 'rolldown']
 
 /**
  * @typedef {object} Import

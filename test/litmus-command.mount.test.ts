@@ -67,3 +67,14 @@ test('--json has every world and every verdict; --show gives a text that can be 
   })
   expect(litmus('--model', fileWith(litmus('--show', 'pins/pins-count').stdout)).status).toBe(0)
 })
+
+test('--explore tells how much it saw; --json has the same as numbers', () => {
+  const { status, stdout } = litmus('--explore', '--deaths', '0', fileWith(MINE))
+  expect(status).toBe(0)
+  expect(stdout).toMatch(/^SCENARIO +STATES +STEPS +LONGEST +ORDERS +TIME +RESULT\n/)
+  // The breaker comes before, between or after the two lines of the holder; the first two end alike.
+  expect(stdout).toMatch(/^mine\/refused +7 +7 +3 +3 +\S+ s +ok$/m)
+  const json = litmus('--explore', '--deaths', '0', '--json', fileWith(MINE))
+  expect(JSON.parse(json.stdout)).toMatchObject([{ name: 'mine/refused', orders: '3', violation: null }])
+  expect(litmus('--explore', '--deaths', 'many', fileWith(MINE)).status).toBe(2)
+})

@@ -246,6 +246,17 @@ test('L6: START that fails again waits for the next chance', () => {
   expect(world.poll(2).priority).toBe(true)
 })
 
+test('L6: after START, POLLPRI turns on as well when a new exclusive lease has settled the question', () => {
+  const world = new World()
+  world.take({ ofd: 1, bytes: [0, 100] })
+  expect(world.tryTake({ ofd: 2, mode: 'write', whenBusy: 'start', bytes: [0, 200] })).toBe('EAGAIN')
+  expect(world.poll(2).priority).toBe(false)
+  world.take({ ofd: 3, level: 'exclusive', bytes: [100, 200] })
+  expect(world.sent('poll').map((effect) => effect.ofd)).toContain(2)
+  expect(world.poll(2).priority).toBe(true)
+  expect(world.tryTake({ ofd: 2, mode: 'write', whenBusy: 'start', bytes: [0, 200] })).toBe('ETXTBSY')
+})
+
 test('L6: WAIT breaks what conflicts and gets its lease when that is gone', () => {
   const world = new World()
   world.take({ ofd: 1 })

@@ -86,7 +86,7 @@ export function settle(table: Table, lease: Lease, reason: ReleaseReason): void 
   } else if (lease.state === 'revoked') {
     endLease(table, lease, reason)
   } else if (isPinned) {
-    if (lease.state === 'zombie') return
+    if (lease.state === 'zombie' || (reason !== 'close' && lease.owners.isMapping)) return
     table.setState(lease, 'zombie')
     table.tell({ event: 'zombie', lease: leaseInfo(lease) })
   } else if (!lease.owners.isMapping) {

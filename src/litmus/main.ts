@@ -2,7 +2,9 @@
 import { Command, CommanderError } from '@commander-js/extra-typings'
 import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
+import { exploreAll, exploredJson, formatExplored, formatViolations } from './explore/report.js'
 import { formatScenario } from './language/index.js'
+import { ModelMachine } from './model/index.js'
 import {
   formatFailures,
   formatList,
@@ -12,6 +14,7 @@ import {
   playAll,
   TableWriter,
 } from './report.js'
+import type { Scenario } from './scenario.js'
 import { LitmusError, selectScenarios } from './select.js'
 import { modelStage, mountStages } from './worlds.js'
 
@@ -21,6 +24,7 @@ Examples:
   holdfast litmus --model breaking B5       a topic and a rule, in the model alone
   holdfast litmus --show pins/pins-count    the text of a scenario, to copy and change
   holdfast litmus ./mine.litmus             a scenario of your own
+  holdfast litmus --explore breaking        every order of its lines, with a death at any moment
 
 docs/LITMUS.md has the language. Exit code 1: something did not come out as written.`
 
@@ -29,6 +33,10 @@ interface Options {
   readonly json?: true
   readonly list?: true
   readonly show?: true
+  readonly explore?: true
+  readonly deaths: number
+  readonly deadlines?: true
+  readonly maxStates: number
 }
 
 function print(text: string): void {
@@ -43,6 +51,10 @@ async function litmus(words: readonly string[], options: Options): Promise<void>
   }
   if (options.list === true) {
     print(options.json === true ? JSON.stringify(scenarios, null, 2) : formatList(scenarios))
+    return
+  }
+  if (options.explore === true) {
+    exploreScenarios(scenarios, options)
     return
   }
   const stages = [modelStage(), ...(options.model === true ? [] : await mountStages())]
@@ -61,6 +73,31 @@ async function litmus(words: readonly string[], options: Options): Promise<void>
   if (failures !== '') print(`\n${failures}`)
 }
 
+/** Progress goes to stderr, so that the result can be piped. */
+function exploreScenarios(scenarios: readonly Scenario[], options: Options): void {
+  const explored = exploreAll(scenarios, {
+    deathCountMax: options.deaths,
+    anyDeadline: options.deadlines === true,
+    stateCountMax: options.maxStates,
+    makeMachine: (scenario) => new ModelMachine(scenario),
+    nowMs: () => Date.now(),
+    progress: (text) => writeAll(2, Buffer.from(`${text}\n`)),
+  })
+  if (explored.some(({ exploration }) => exploration.violation !== null)) process.exitCode = 1
+  if (options.json === true) {
+    print(JSON.stringify(exploredJson(explored), null, 2))
+    return
+  }
+  print(formatExplored(explored))
+  const violations = formatViolations(explored)
+  if (violations !== '') print(`\n${violations}`)
+}
+
+function countOf(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new LitmusError(`'${text}' is no number`)
+  return Number.parseInt(text, 10)
+}
+
 function makeProgram() {
   return new Command('holdfast litmus')
     .description(
@@ -70,6 +107,10 @@ function makeProgram() {
     .option('--model', 'in the model alone: no mount, no root, no waiting')
     .option('--list', 'say what there is, and play nothing')
     .option('--show', 'print the text of the scenarios, and play nothing')
+    .option('--explore', 'play every order of the lines on the model, with an auditor after each step')
+    .option('--deaths <n>', 'with --explore: how many processes may be killed, at any moment', countOf, 1)
+    .option('--deadlines', 'with --explore: a deadline may pass at any moment, not only when all wait')
+    .option('--max-states <n>', 'with --explore: stop a scenario after this many states', countOf, 200_000)
     .option('--json', 'print JSON')
     .addHelpText('after', EXAMPLES)
     .action(litmus)

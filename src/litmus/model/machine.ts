@@ -2,10 +2,11 @@
  * The model world: a kernel and a Holdfast in memory, with a clock that is moved by hand. Nothing here waits or
  * happens by chance, so the same history gives the same world; that is how one goes back: by playing it again.
  */
-import { createLeaseRules, type LeaseRules } from '../../lease/index.js'
+import { createLeaseRules, type LeaseRules, type PollState } from '../../lease/index.js'
 import { assert } from '../../lib/assert.js'
+import type { Ofd } from '../../lib/ids.js'
 import type { Range } from '../../lib/range.js'
-import type { Action, LeaseSight, Name, Notice, Scenario } from '../scenario.js'
+import type { Action, LeaseSight, Name, Notice, Scenario, User } from '../scenario.js'
 import type { Started } from '../world.js'
 import { Calls } from './calls.js'
 import { Kernel, type ModelOptions } from './kernel.js'
@@ -15,18 +16,21 @@ import type { Call, ModelProcess } from './things.js'
 /** What there is, for those who check it: descriptions by number, all else by name. */
 export interface ProcessView {
   readonly name: Name
-  readonly user: string
+  readonly user: User
+  readonly parent: Name | null
   readonly state: 'running' | 'stopped' | 'dead'
   /** By the name the process has for it. */
   readonly descriptors: ReadonlyMap<Name, { readonly kind: 'file' | 'context'; readonly id: number }>
   readonly mappings: ReadonlyMap<Name, { readonly file: Name; readonly range: Range }>
   /** What it waits in: `kernel` for a lock, `holdfast` for an answer, `returned`: for SIGCONT. */
-  readonly waiting: { readonly id: number; readonly action: Action; readonly place: Call['place'] } | null
+  readonly waiting: Pick<Call, 'id' | 'action' | 'place' | 'outcome'> | null
 }
 
 export interface OpenFileView {
   readonly id: number
   readonly file: Name
+  readonly canWrite: boolean
+  readonly isNonBlocking: boolean
   readonly isPast: boolean
   /** Descriptors, and mappings where they keep it open. */
   readonly referenceCount: number
@@ -34,7 +38,7 @@ export interface OpenFileView {
 
 export interface FileView {
   readonly name: Name
-  readonly owner: string
+  readonly owner: User
   readonly mode: number
   readonly isLinked: boolean
   readonly sizeBytes: number
@@ -151,6 +155,28 @@ export class ModelMachine {
     return [...this.rules.leases()].map(({ id }) => this.#kernel.leaseName(id))
   }
 
+  leaseId(name: Name): number {
+    const id = this.#kernel.leaseIds.get(name)
+    assert(id !== undefined, `there never was a lease '${name}'`)
+    return id
+  }
+
+  /** The open file description that a lease is of; null: it is closed. */
+  holderOf(name: Name): number | null {
+    const id = this.#kernel.leaseIds.get(name)
+    return id === undefined ? null : (this.rules.lease(id)?.ofd ?? null)
+  }
+
+  /** Names of the pins there are; pinning the same again gives it another name (P3). */
+  pins(): Name[] {
+    const ids = new Set([...this.rules.pins()].map(({ id }) => id))
+    return [...this.#kernel.pinIds].flatMap(([name, id]) => (ids.has(id) ? [name] : []))
+  }
+
+  pollState(openFile: number): PollState {
+    return this.rules.pollState(openFile as Ofd)
+  }
+
   sight(name: Name): LeaseSight {
     const id = this.#kernel.leaseIds.get(name)
     const lease = id === undefined ? undefined : this.rules.lease(id)
@@ -170,6 +196,7 @@ export class ModelMachine {
     return [...this.#kernel.processes.values()].map((process) => ({
       name: process.name,
       user: process.user,
+      parent: process.parent?.name ?? null,
       state: process.state,
       descriptors: process.descriptors,
       mappings: new Map(
@@ -178,17 +205,26 @@ export class ModelMachine {
       waiting:
         process.call === null
           ? null
-          : { id: process.call.id, action: process.call.action, place: process.call.place },
+          : {
+              id: process.call.id,
+              action: process.call.action,
+              place: process.call.place,
+              outcome: process.call.outcome,
+            },
     }))
   }
 
   openFiles(): OpenFileView[] {
-    return [...this.#kernel.openFiles.values()].map(({ id, file, isPast, referenceCount }) => ({
-      id,
-      file: file.name,
-      isPast,
-      referenceCount,
-    }))
+    return [...this.#kernel.openFiles.values()].map(
+      ({ id, file, canWrite, isNonBlocking, isPast, referenceCount }) => ({
+        id,
+        file: file.name,
+        canWrite,
+        isNonBlocking,
+        isPast,
+        referenceCount,
+      }),
+    )
   }
 
   files(): FileView[] {
