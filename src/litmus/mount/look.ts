@@ -1,0 +1,67 @@
+/** Does a process wait for an answer of Holdfast, or for the kernel's lock of an inode? What /proc shows of it. */
+import { readFileSync } from 'node:fs'
+
+/** Two equal looks at a process in the same wait: it has not run in between. */
+export interface Look {
+  readonly where: string
+  readonly switches: string
+}
+
+/**
+ * Where a process of one thread waits. `request_wait_answer` is a FUSE request that has been sent; what has to do
+ * with rwsem or mutex is a lock of the kernel's that somebody holds while his own request waits.
+ */
+const WAITS_IN =
+  /^(request_wait_answer|fuse_|rwsem_|down_|__inode_|inode_|__mutex|mutex_|d_alloc_parallel|lock_)/
+
+/** @returns null if it is running, gone, stopped, or waits for something else, such as its next command. */
+export function lookAtWait(pid: number): Look | null {
+  try {
+    const where = readFileSync(`/proc/${pid}/wchan`, 'latin1')
+    if (!WAITS_IN.test(where)) return null
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    const switches = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]
+    return switches === undefined ? null : { where, switches }
+  } catch {
+    return null
+  }
+}
+
+export function isSameWait(before: Look | null, after: Look | null): boolean {
+  return before !== null && before.where === after?.where && before.switches === after.switches
+}
+
+const PF_EXITING = 0x4
+const SIGKILL_BIT = 1n << 8n
+
+/** State and flags of /proc/PID/stat; null when it is gone for good. */
+function readStat(pid: number): { state: string; flags: number } | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] ?? '', flags: Number(fields[6]) }
+  } catch {
+    return null
+  }
+}
+
+/** Has it been killed, or is it on the way out? It ends as soon as the kernel lets it. */
+export function isDying(pid: number): boolean {
+  const stat = readStat(pid)
+  if (stat === null || /[ZX]/.test(stat.state) || (stat.flags & PF_EXITING) !== 0) return true
+  return (pendingSignals(pid) & SIGKILL_BIT) !== 0n
+}
+
+function pendingSignals(pid: number): bigint {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    const masks = [...status.matchAll(/^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)/gm)]
+    return masks.reduce((all, [, mask]) => all | BigInt(`0x${mask}`), 0n)
+  } catch {
+    return 0n
+  }
+}
+
+export function isStopped(pid: number): boolean {
+  return /[Tt]/.test(readStat(pid)?.state ?? '')
+}
