@@ -35,6 +35,7 @@ export interface PolicyOptions {
   readonly breakTime?: string | undefined
   readonly maxLeases?: string | undefined
   readonly maxPins?: string | undefined
+  readonly onTimeout?: string | undefined
 }
 
 export function parsePolicy(options: PolicyOptions): LeasePolicy {
@@ -44,9 +45,13 @@ export function parsePolicy(options: PolicyOptions): LeasePolicy {
     if (value >= 1 && value <= max) return value
     throw new CommandError(`${option} ${text}: not a number from 1 to ${max}`, 2)
   }
+  const { onTimeout = DEFAULT_POLICY.onTimeout } = options
+  if (onTimeout !== 'revoke' && onTimeout !== 'kill') {
+    throw new CommandError(`--on-timeout ${onTimeout}: neither revoke nor kill`, 2)
+  }
   const d = DEFAULT_POLICY
   return {
-    ...d,
+    onTimeout,
     breakTimeMs: number('--break-time', options.breakTime, d.breakTimeMs, MAX_BREAK_TIME_MS),
     leaseCountMax: number('--max-leases', options.maxLeases, d.leaseCountMax, COUNT_MAX),
     pinCountMax: number('--max-pins', options.maxPins, d.pinCountMax, COUNT_MAX),

@@ -3,12 +3,12 @@
  * thread, an epoll(7) loop in which everything quick is done at once; what may take long runs in io threads.
  */
 
-import type { CommandResult } from '../control/control-fs.js'
+import type { CommandResult, ControlCommand } from '../control/control-fs.js'
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
 import type { MountRecord } from '../control/formats/records.js'
-import type { RequestInfo } from '../fuse/api.js'
 import { TransportError } from '../fuse/index.js'
-import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
+import { DEFAULT_POLICY, type LeaseInfo, type LeasePolicy } from '../lease/index.js'
+import type { ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import { open } from '../linux/files.js'
@@ -62,6 +62,7 @@ export class Engine {
   /** How old a request may become before the kernel ends the whole connection; null: as old as it likes. */
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
+  #servedCount = 0
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -88,7 +89,8 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      command: (line, request, done) => this.#command(line, request, done),
+      served: () => this.#servedCount,
+      command: (command, done) => this.#command(command, done),
     })
     try {
       this.#controlMount = new ControlMount({
@@ -246,7 +248,10 @@ export class Engine {
       // request of the same program often stands right behind it.
       const received = mount.session.receive()
       if (received === 'idle') return
-      if (received === 'handled') continue
+      if (received === 'handled') {
+        this.#servedCount++
+        continue
+      }
       mount.isGone = true
       this.#poller.remove(mount.device.fd)
       return
@@ -280,16 +285,16 @@ export class Engine {
     if (this.#isEnding) return
     for (const mount of this.mounts) {
       if (mount.isGone || !mount.canBeAttached || mount.isAttached(mounts)) continue
-      if (this.#hasLeases(mount)) this.#attachAgain(mount)
+      if (this.#leasesOn(mount).length > 0) this.#attachAgain(mount)
       else mount.dropSpare()
     }
   }
 
-  #hasLeases(mount: DataMount): boolean {
-    for (const { node } of this.service.files.values()) {
-      if (mount.fileSystem.nodeOf(node.nodeid) === node) return true
-    }
-    return false
+  #leasesOn(mount: DataMount): LeaseInfo[] {
+    const files = [...this.service.files.values()].filter(
+      ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
+    )
+    return files.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
   }
 
   /** L10: somebody pulled a mount away under its leases, by a rename or unlink in another mount namespace. */
@@ -302,7 +307,11 @@ export class Engine {
       reason = `the mount was detached, and cannot be attached again: ${(error as Error).message}`
       mount.dropSpare()
     }
-    this.service.events.publish({ time: timestamp(), event: 'bypassed', ...pathText(path), reason }, [])
+    const event = { time: timestamp(), event: 'bypassed', ...pathText(path), reason }
+    // Whoever has a lease there hears of it, lease by lease; a bypass that concerns no lease is root's business.
+    const leases = this.#leasesOn(mount)
+    if (leases.length === 0) this.service.publish(event, null)
+    for (const lease of leases) this.service.publish(event, lease)
   }
 
   /** A `run` mount goes with its last lease. */
@@ -313,18 +322,17 @@ export class Engine {
     for (const mount of this.mounts) mount.detach()
   }
 
-  #command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
-    done(
-      runCommand(line.toString('latin1'), request, {
-        service: this.service,
-        ioctls: this.#ioctls,
-        mounts: this.mounts,
-        expect: (pid) => !this.#isEnding && this.expect(pid),
-        arrived: (process) => {
-          this.service.expected.delete(process)
-        },
-      }),
-    )
+  #command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void) {
+    const scope = {
+      service: this.service,
+      ioctls: this.#ioctls,
+      mounts: this.mounts,
+      expect: (pid: number) => !this.#isEnding && this.expect(pid),
+      arrived: (process: ProcessKey) => {
+        this.service.expected.delete(process)
+      },
+    }
+    return runCommand(command, scope, done)
   }
 
   #facts(): [string, string | number][] {
@@ -333,6 +341,8 @@ export class Engine {
       ['engine', process.pid],
       ['supervisor', this.#supervisor?.pid ?? 0],
       ['kind', this.#options.kind],
+      ['break-time', this.service.policy.breakTimeMs],
+      ['on-timeout', this.service.policy.onTimeout],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated
@@ -348,10 +358,7 @@ export class Engine {
       // A mount namespace that was copied from ours may keep it alive; here it is gone.
       if (mount.isGone || this.#isEnding) continue
       const { file, fileBase64 } = pathText(mount.mountpoint)
-      const mine = [...this.service.files.values()].filter(
-        ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
-      )
-      const leases = mine.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
+      const leases = this.#leasesOn(mount)
       yield {
         type: 'mount',
         mountpoint: file,

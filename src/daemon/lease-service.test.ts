@@ -30,7 +30,13 @@ function truncate(service: LeaseService, node: TestNode, process: ProcessKey | n
     range: WHOLE_FILE,
     nonBlocking: false,
   })
-  if (answer.status === 'waiting') service.wait(request, (errno) => later.push(errno))
+  const operation = {
+    file: node.nodeid as FileId,
+    process,
+    operation: 'truncate',
+    range: WHOLE_FILE,
+  } as const
+  if (answer.status === 'waiting') service.wait(request, operation, (errno) => later.push(errno))
   return { status: answer.status, errno: answer.status === 'failed' ? answer.errno : 0, later, request }
 }
 
@@ -184,7 +190,8 @@ describe('waiting', () => {
     const { node, file, ofd } = files.open()
     files.lease(file, files.owner(process.pid), 'normal')
     const first = truncate(files.service, node)
-    files.service.wait(first.request, () => {
+    const operation = { file: file.id, process: null, operation: 'truncate', range: WHOLE_FILE } as const
+    files.service.wait(first.request, operation, () => {
       throw new Error('a bug')
     })
     const { node: other, file: otherFile, ofd: otherOfd } = files.open()

@@ -1,6 +1,6 @@
 /** B1-B5, B8, X4: how a break starts and how a lease is taken away. */
 import { Errno } from '../lib/errno.js'
-import type { Instant } from '../lib/ids.js'
+import type { Instant, ProcessKey } from '../lib/ids.js'
 import { DONE, failed, mint } from './answers.js'
 import { leaseInfo } from './infos.js'
 import { KILL_GRACE_MS } from './policy.js'
@@ -93,11 +93,16 @@ function isKillable(lease: Lease): boolean {
 
 function killOwners(table: Table, lease: Lease, reason: 'timeout' | 'seized'): void {
   lease.seizing = reason
+  for (const process of victimsOf(lease)) table.push({ kind: 'kill', process, lease: lease.id })
+}
+
+/** Whoever has a pin under the lease dies too, also if it has resigned as an owner. */
+export function victimsOf(lease: Lease): Set<ProcessKey> {
   const victims = new Set(lease.owners.map((owner) => owner.process.key))
   for (const pin of lease.pins?.values() ?? []) {
     if (pin.holder.kind === 'process') victims.add(pin.holder.process)
   }
-  for (const process of victims) table.push({ kind: 'kill', process, lease: lease.id })
+  return victims
 }
 
 /** X4. */
@@ -111,14 +116,9 @@ export function seize(table: Table, input: InputOf<'revoke'>): Answer {
     revoke(table, lease, 'seized')
     return DONE
   }
-  const hasVictims = lease.owners.length > 0 || hasProcessPins(lease)
+  const hasVictims = victimsOf(lease).size > 0
   if (!hasVictims && isPinned) return failed(Errno.EBUSY) // Only contexts pin it: there is nobody to kill.
   if (hasVictims) killOwners(table, lease, 'seized')
   else revoke(table, lease, 'seized')
   return DONE
-}
-
-function hasProcessPins(lease: Lease): boolean {
-  for (const pin of lease.pins?.values() ?? []) if (pin.holder.kind === 'process') return true
-  return false
 }

@@ -188,11 +188,12 @@ test('L5: owners come and go; one that exits stops being an owner', () => {
   expect([1, 2, 3].map((key) => world.rules.isInvolved(processOf(key)))).toEqual([false, false, true])
 })
 
-test('L5: SIGKILL, SIGSTOP and numbers that are no signal cannot be chosen', () => {
+test('L5: SIGKILL, SIGSTOP, the two of glibc and numbers that are no signal cannot be chosen', () => {
   const world = new World()
   const lease = world.take()
-  for (const signo of [9, 19, 0, -1, 65, 1.5]) expect(world.setOwner(1, lease, 1, signo)).toBe('EINVAL')
-  for (const signo of [1, 10, 34, 64]) expect(world.setOwner(1, lease, 1, signo)).toBe('done')
+  for (const signo of [9, 19, 32, 33, 0, -1, 65, 1.5])
+    expect(world.setOwner(1, lease, 1, signo)).toBe('EINVAL')
+  for (const signo of [1, 10, 31, 34, 64]) expect(world.setOwner(1, lease, 1, signo)).toBe('done')
 })
 
 test('L5: a process that cannot be seen holds a lease but never owns one', () => {

@@ -13,6 +13,10 @@ import { answerRequest } from './waiting.js'
 const SIGKILL = 9
 const SIGSTOP = 19
 const SIGNAL_MAX = 64
+/** glibc keeps these for itself: no program of it can handle them, and who does not would be killed. */
+const SIGCANCEL = 32
+const SIGSETXID = 33
+const UNCHOOSABLE: ReadonlySet<number> = new Set([SIGKILL, SIGSTOP, SIGCANCEL, SIGSETXID])
 
 export function setOwner(table: Table, input: InputOf<'set-owner'>): Answer {
   if (input.signal !== null && !isChoosable(input.signal.signo)) return failed(Errno.EINVAL)
@@ -30,9 +34,7 @@ export function setOwner(table: Table, input: InputOf<'set-owner'>): Answer {
 }
 
 function isChoosable(signo: number): boolean {
-  return (
-    Number.isInteger(signo) && signo >= 1 && signo <= SIGNAL_MAX && signo !== SIGKILL && signo !== SIGSTOP
-  )
+  return Number.isInteger(signo) && signo >= 1 && signo <= SIGNAL_MAX && !UNCHOOSABLE.has(signo)
 }
 
 function findOwner(lease: Lease, process: Owner['process']['key']): Owner | undefined {

@@ -4,7 +4,7 @@ import type { FileId, Instant, LeaseId, Ofd, ProcessKey } from '../lib/ids.js'
 import type { Range } from '../lib/range.js'
 import { acquire, changeLease } from './acquire.js'
 import { DONE, failed } from './answers.js'
-import { expireBreaks, seize } from './breaks.js'
+import { expireBreaks, seize, victimsOf } from './breaks.js'
 import { leaseInfo, pinInfo } from './infos.js'
 import { finishChange, requestChange } from './layout-change.js'
 import { changeMappings, closeOfd, release } from './lifetime.js'
@@ -72,6 +72,11 @@ export class TableRules implements LeaseRules {
   lease(id: LeaseId): LeaseInfo | undefined {
     const lease = this.#table.leases.get(id)
     return lease === undefined ? undefined : leaseInfo(lease)
+  }
+
+  victimsOf(id: LeaseId): readonly ProcessKey[] {
+    const lease = this.#table.leases.get(id)
+    return lease === undefined ? [] : [...victimsOf(lease)]
   }
 
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined {

@@ -35,11 +35,19 @@ export interface LeasePolicy {
   readonly onTimeout: 'revoke' | 'kill'
 }
 
-/** A signal an owner asked for (L5). The engine sends it, and only if `registrar` may at that moment. */
+/**
+ * A signal an owner asked for (L5). The engine sends it, and only if whoever asked for it may at that moment: what
+ * kill(2) would want to know of them is kept here, and the rules never look at it.
+ */
 export interface OwnerSignal {
   readonly signo: number
   readonly value: number
+  /** Effective user. */
   readonly registrar: Uid
+  /** Real user, where it is another one. */
+  readonly registrarRealUid?: Uid
+  /** Had CAP_KILL. */
+  readonly mayKillAll?: boolean
 }
 
 /** Who owns a pin (P2). */
@@ -140,7 +148,7 @@ export type Input =
   | { readonly kind: 'mappings-changed'; readonly file: FileId; readonly mappings: readonly Mapping[] }
   | { readonly kind: 'context-closed'; readonly context: ContextId }
   | { readonly kind: 'process-exited'; readonly process: ProcessKey }
-  /** X4; `mayRevoke` was judged by the engine (file owner or root). `kill`: end owners and their pins. */
+  /** X4; whether the caller may was judged by the engine. `kill`: end owners and their pins. */
   | { readonly kind: 'revoke'; readonly lease: LeaseId; readonly kill: boolean }
   | { readonly kind: 'set-policy'; readonly policy: LeasePolicy }
   /** B5: deadlines that `now` has reached. */
@@ -304,6 +312,8 @@ export interface LeaseRules {
   /** Does a lease or pin protect a byte of this range? (copy_file_range) */
   isProtected(file: FileId, range: Range): boolean
   lease(id: LeaseId): LeaseInfo | undefined
+  /** X4: whom `revoke` with `kill` would kill now: the owners, and processes with pins. */
+  victimsOf(id: LeaseId): readonly ProcessKey[]
   /** L4: this OFD's lease with the smallest id above `after`. */
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined
   leases(): Iterable<LeaseInfo>

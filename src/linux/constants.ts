@@ -123,6 +123,7 @@ export const RWF_NOWAIT = 8
 
 export const CAP_FOWNER = 3
 export const CAP_FSETID = 4
+export const CAP_KILL = 5
 export const CAP_SYS_ADMIN = 21
 export const CAP_SYS_RESOURCE = 24
 

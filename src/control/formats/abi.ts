@@ -310,6 +310,24 @@ export function encodeQueryReply(request: QueryRequest, reply: QueryReply): Buff
   return bytes
 }
 
+/** The client's side of `decodeQuery`. */
+export function encodeQuery(request: QueryRequest): Buffer {
+  return encodeQueryReply(request, { errno: 0, lease: 0, pid: 0, command: '' })
+}
+
+/** The client's side of `encodeQueryReply`. */
+export function decodeQueryReply(bytes: Buffer): QueryReply {
+  checkSize(bytes, QUERY_SIZE)
+  const command = bytes.subarray(40)
+  const end = command.indexOf(0)
+  return {
+    errno: bytes.readInt32LE(20),
+    lease: decodeId(bytes, 24),
+    pid: bytes.readInt32LE(32),
+    command: (end < 0 ? command : command.subarray(0, end)).toString(),
+  }
+}
+
 /** `struct holdfast_info`, 128 bytes. */
 export interface Info {
   readonly version: number
