@@ -36,6 +36,8 @@ export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
+  /** For src/litmus: see `readClock`. */
+  readonly clock?: string | undefined
 }
 
 export async function mount(

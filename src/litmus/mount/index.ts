@@ -14,8 +14,10 @@ import type { HostAnswer, HostOptions, HostRequest, WorldMethod } from './remote
 
 export interface MountWorldOptions {
   readonly passthrough: boolean
-  /** What the files lie on; ext4 unless said otherwise. */
-  readonly backing?: 'ext4' | 'tmpfs'
+  /** ext4 unless said otherwise. */
+  readonly backing?: HostOptions['backing']
+  /** Held unless said otherwise: on a busy machine no deadline passes by accident. */
+  readonly clock?: HostOptions['clock']
 }
 
 /** No step takes that long but letting time pass. */
@@ -25,7 +27,8 @@ const PROGRAM = fileURLToPath(new URL('../../../dist/litmus/mount/host.js', impo
 
 /** @throws if the machine lacks what is needed; the message says what. */
 export async function mountWorld(options: MountWorldOptions): Promise<WorldMaker> {
-  const host = new Host({ passthrough: options.passthrough, backing: options.backing ?? 'ext4' })
+  const { passthrough, backing = 'ext4', clock = 'held' } = options
+  const host = new Host({ passthrough, backing, clock })
   await host.ready()
   return {
     name: options.passthrough ? 'mount' : 'mount without passthrough',

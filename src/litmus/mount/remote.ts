@@ -4,7 +4,10 @@ import type { World } from '../world.js'
 
 export interface HostOptions {
   readonly passthrough: boolean
+  /** What the files lie on. tmpfs cannot zero a range. */
   readonly backing: 'ext4' | 'tmpfs'
+  /** `held`: it is moved by `pass` and `passDeadlines` only. `real`: deadlines pass as they do anywhere. */
+  readonly clock: 'held' | 'real'
 }
 
 /** What can be asked of a world by its name and arguments. */

@@ -11,15 +11,11 @@ import { promisify } from 'node:util'
 import { FORKABLE } from '../../linux/fork.js'
 import { readMounts } from '../../linux/mounts.js'
 import type { MountSpec } from '../scenario.js'
+import { HeldClock, type MountClock, REAL_CLOCK } from './clock.js'
 import { type AgentLink, AgentServer } from './links.js'
 import type { AgentStart } from './protocol.js'
+import type { HostOptions } from './remote.js'
 import { Watcher } from './watcher.js'
-
-export interface StageOptions {
-  readonly passthrough: boolean
-  /** What the files lie on. tmpfs cannot zero a range. */
-  readonly backing: 'ext4' | 'tmpfs'
-}
 
 const run = promisify(execFile)
 
@@ -31,7 +27,7 @@ const COMMAND_PATIENCE_MS = 20_000
 const IMAGE_BYTES = 128 * 1024 * 1024
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 /** What slows Node's start or changes what it runs. */
-const ENVIRONMENT = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' }
+const ENVIRONMENT = { PATH: process.env.PATH ?? '/usr/bin:/bin' }
 
 async function command(program: string, ...args: string[]): Promise<void> {
   await run(program, args, { timeout: COMMAND_PATIENCE_MS, env: ENVIRONMENT })
@@ -43,6 +39,7 @@ export interface DataMount {
   /** The same files, past the mount. */
   readonly backing: string
   readonly control: string
+  readonly clock: MountClock
   readonly watcher: Watcher
   /** Of the connection in /sys/fs/fuse/connections. */
   readonly connections: readonly number[]
@@ -50,19 +47,19 @@ export interface DataMount {
 
 export class Stage {
   readonly directory = DIRECTORY
-  readonly #options: StageOptions
+  readonly #options: HostOptions
   readonly #server: AgentServer
   readonly #first: AgentLink
   readonly #mounts = new Map<string, DataMount>()
   #lastMount = 0
 
-  private constructor(options: StageOptions, server: AgentServer, first: AgentLink) {
+  private constructor(options: HostOptions, server: AgentServer, first: AgentLink) {
     this.#options = options
     this.#server = server
     this.#first = first
   }
 
-  static async set(options: StageOptions): Promise<Stage> {
+  static async set(options: HostOptions): Promise<Stage> {
     // Engines of the machine are not seen, and nothing of ours is left behind.
     await command('mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run')
     for (const name of [DIRECTORY, BACKING, CODE, `${DIRECTORY}/mailboxes`]) mkdirSync(name)
@@ -114,6 +111,8 @@ export class Stage {
     writeFileSync(`${backing}/sentinel`, '')
     const args = ['mount', backing, mountpoint, '--break-time', String(spec.breakTimeMs)]
     args.push('--max-leases', String(spec.leaseCountMax), '--max-pins', String(spec.pinCountMax))
+    const clock = this.#options.clock === 'held' ? new HeldClock(`${DIRECTORY}/${name}.clock`) : REAL_CLOCK
+    args.push(...clock.options)
     if (spec.onTimeout === 'kill') args.push('--on-timeout', 'kill')
     if (!this.#options.passthrough) args.push('--no-passthrough')
     await command(`${ROOT}bin/holdfast`, ...args)
@@ -124,7 +123,7 @@ export class Stage {
     const ways = readMounts().filter(({ mountpoint: at }) => [mountpoint, control].includes(at.toString()))
     const watcher = await Watcher.start(this, { name, mountpoint, control })
     const connections = ways.map(({ minor }) => minor)
-    const made: DataMount = { mountpoint, backing, control, watcher, connections }
+    const made: DataMount = { mountpoint, backing, control, clock, watcher, connections }
     this.#mounts.set(key, made)
     return made
   }
