@@ -35,7 +35,11 @@ const FOLDERS = {
     packages: ['commander', '@commander-js/extra-typings'],
     node: true,
   },
-  litmus: { folders: ['lib', 'lease', 'client', 'linux', 'control/formats'], packages: [], node: true },
+  litmus: {
+    folders: ['lib', 'lease', 'client', 'linux', 'control/formats'],
+    packages: ['commander', '@commander-js/extra-typings'],
+    node: true,
+  },
 }
 
 /** Tests and what they share (`test-*.ts`) may use these, and Node's modules, in every folder. */

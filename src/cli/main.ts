@@ -153,6 +153,15 @@ function makeProgram(): Command {
     .addHelpText('after', HELP.doctor)
     .action(doctor)
   program
+    .command('litmus')
+    .description('play scenarios that show the rules, in a model and on mounts')
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[word...]')
+    .action(() => {
+      throw new CommandError("litmus: it is started by bin/holdfast: 'holdfast litmus --help'", 2)
+    })
+  program
     .command('reap', { hidden: true })
     .description('remove dead mounts; the supervisor calls it')
     .action(() => {

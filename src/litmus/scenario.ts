@@ -176,6 +176,9 @@ export type Outcome =
   /** The process died of it. */
   | { readonly is: 'killed'; readonly signal: string }
 
+/** What is expected of an action: an outcome, or no more than that it succeeds, with whatever value. */
+export type Expected = Outcome | { readonly is: 'succeeds' }
+
 /** An event about a lease that a process owns, or a signal that a process got. Who sees it, and what. */
 export type Notice =
   | {
@@ -207,12 +210,15 @@ export type Line =
       readonly process: Name
       readonly action: Action
       /** What must come of it; null: whatever it is. */
-      readonly expect: Outcome | null
-      /** With `waits`: the name by which a later `finishes` line speaks of it. */
+      readonly expect: Expected | null
+      /**
+       * The name by which a later `finishes` line speaks of it, whether it is expected to wait or not. What names
+       * something by `as` has that name.
+       */
       readonly waitsAs: Name | null
     }
   /** A line that waited has returned by now. */
-  | { readonly kind: 'finishes'; readonly wait: Name; readonly expect: Outcome }
+  | { readonly kind: 'finishes'; readonly wait: Name; readonly expect: Expected }
   /** A line that waited still does. */
   | { readonly kind: 'still-waits'; readonly wait: Name }
   /**
@@ -226,6 +232,7 @@ export type Line =
       readonly lease: Name
       readonly expect: Partial<Exclude<LeaseSight, { state: 'none' }>> | { readonly state: 'none' }
     }
+  | { readonly kind: 'alive'; readonly process: Name; readonly isAlive: boolean }
   /** Time passes: virtual in the model, real on a mount. */
   | { readonly kind: 'time'; readonly passMs: number }
   /** Every deadline under way passes, and what follows from it has been done. */

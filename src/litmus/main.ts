@@ -1,0 +1,96 @@
+/** `holdfast litmus`: a program of its own, so that no other command has to load the lab. */
+import { Command, CommanderError } from '@commander-js/extra-typings'
+import { LinuxError } from '../linux/error.js'
+import { writeAll } from '../linux/files.js'
+import { formatScenario } from './language/index.js'
+import {
+  formatFailures,
+  formatList,
+  formatRows,
+  formatSummary,
+  hasFailed,
+  jsonOf,
+  playAll,
+} from './report.js'
+import { LitmusError, selectScenarios } from './select.js'
+import { modelStage, mountStages } from './worlds.js'
+
+const EXAMPLES = `
+Examples:
+  sudo holdfast litmus                      every scenario, in the model and on mounts
+  holdfast litmus --model breaking B5       a topic and a rule, in the model alone
+  holdfast litmus --show pins/pins-count    the text of a scenario, to copy and change
+  holdfast litmus ./mine.litmus             a scenario of your own
+
+docs/LITMUS.md has the language. Exit code 1: something did not come out as written.`
+
+interface Options {
+  readonly model?: true
+  readonly json?: true
+  readonly list?: true
+  readonly show?: true
+}
+
+function print(text: string): void {
+  writeAll(1, Buffer.from(text.endsWith('\n') ? text : `${text}\n`))
+}
+
+async function litmus(words: readonly string[], options: Options): Promise<void> {
+  const scenarios = selectScenarios(words)
+  if (options.show === true) {
+    print(scenarios.map(formatScenario).join('\n'))
+    return
+  }
+  if (options.list === true) {
+    print(options.json === true ? JSON.stringify(scenarios, null, 2) : formatList(scenarios))
+    return
+  }
+  const stages = [modelStage(), ...(options.model === true ? [] : await mountStages())]
+  const rows = await playAll(scenarios, stages)
+  if (hasFailed(rows)) process.exitCode = 1
+  if (options.json === true) {
+    print(JSON.stringify(jsonOf(rows, stages), null, 2))
+    return
+  }
+  const failures = formatFailures(rows)
+  print([formatRows(rows, stages), '', formatSummary(rows, stages)].join('\n'))
+  if (failures !== '') print(`\n${failures}`)
+}
+
+function makeProgram() {
+  return new Command('holdfast litmus')
+    .description(
+      'play small scenarios of several processes, and compare what comes of each line with the rules',
+    )
+    .argument('[name...]', 'a scenario, a topic, a rule (B5) or a file; all if none is given')
+    .option('--model', 'in the model alone: no mount, no root, no waiting')
+    .option('--list', 'say what there is, and play nothing')
+    .option('--show', 'print the text of the scenarios, and play nothing')
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(litmus)
+}
+
+/** What went wrong for the user is one line; what is wrong with us keeps its stack. */
+function explain(error: unknown): string {
+  if (error instanceof LitmusError || error instanceof LinuxError) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+async function main(): Promise<void> {
+  const program = makeProgram()
+  program.exitOverride()
+  program.configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: litmus: ')),
+  })
+  await program.parseAsync()
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2
+  } else {
+    process.exitCode = error instanceof LitmusError ? 2 : 1
+    writeAll(2, Buffer.from(`holdfast: litmus: ${explain(error)}\n`))
+  }
+})
