@@ -90,13 +90,13 @@ class Player {
         return this.#action(world, line)
       case 'finishes': {
         const outcome = await this.#until(
-          () => this.#outcomeOf(world, line.wait),
+          () => this.#outcomeOf(world, this.#waits.get(line.wait)),
           (found) => found.is !== 'waits',
         )
         return compared(outcome, line.expect)
       }
       case 'still-waits':
-        return compared(await this.#outcomeOf(world, line.wait), { is: 'waits' })
+        return compared(await this.#outcomeOf(world, this.#waits.get(line.wait)), { is: 'waits' })
       case 'told':
         return this.#told(world, line)
       case 'sight': {
@@ -132,15 +132,22 @@ class Player {
   async #action(world: World, line: Extract<Line, { kind: 'action' }>) {
     const { process, action, expect, waitsAs } = line
     const willWait = expect === null ? undefined : expect.is === 'waits'
-    const { id, outcome } = await world.start(process, action, willWait)
+    const { id, outcome: first } = await world.start(process, action, willWait)
     if (waitsAs !== null) this.#waits.set(waitsAs, id)
-    if (outcome.is !== 'waits') this.#outcomes.set(id, outcome)
+    if (first.is !== 'waits') this.#outcomes.set(id, first)
+    // What merely takes long has not been made to wait.
+    const outcome =
+      first.is === 'waits' && willWait === false
+        ? await this.#until(
+            () => this.#outcomeOf(world, id),
+            (found) => found.is !== 'waits',
+          )
+        : first
     return expect === null ? { came: formatExpected(outcome), failure: null } : compared(outcome, expect)
   }
 
-  async #outcomeOf(world: World, wait: Name): Promise<Outcome> {
-    for (const { id, outcome } of await world.finished()) this.#outcomes.set(id, outcome)
-    const id = this.#waits.get(wait)
+  async #outcomeOf(world: World, id: ActionId | undefined): Promise<Outcome> {
+    for (const { id: one, outcome } of await world.finished()) this.#outcomes.set(one, outcome)
     return (id === undefined ? undefined : this.#outcomes.get(id)) ?? { is: 'waits' }
   }
 

@@ -36,6 +36,29 @@ test('every rule of docs/SEMANTICS.md has a scenario, and no scenario names anot
   expect([...new Set(SCENARIOS.flatMap(({ rules }) => rules))].sort()).toEqual([...RULES].sort())
 })
 
+/** `[name](../src/litmus/scenarios/name.ts)` */
+function linkTo(name: string): string {
+  return `[${name}](../src/litmus/scenarios/${name}.ts)`
+}
+
+test('docs/SEMANTICS.md names under each rule the scenarios that show it', () => {
+  const table = SEMANTICS.slice(SEMANTICS.indexOf('\n## Scenarios by rule'))
+  for (const rule of RULES) {
+    const shown = SCENARIOS.filter(({ rules }) => rules.includes(rule)).map(({ name }) => linkTo(name))
+    expect(table).toContain(`\n| ${rule} | ${shown.join(', ')} |\n`)
+  }
+})
+
+test('docs/LITMUS.md has the questions that scenarios answer, and only those', () => {
+  const page = readFileSync(new URL('../../docs/LITMUS.md', import.meta.url), 'utf8')
+  const rows = page.slice(page.indexOf('\n## Questions of 2019')).match(/^\| .*\.ts\) \|$/gm)
+  const answered = SCENARIOS.flatMap(({ name, question }) =>
+    question === null ? [] : [`| ${question} | ${linkTo(name)} |`],
+  )
+  expect(answered.length).toBeGreaterThan(0)
+  expect(rows).toEqual(answered)
+})
+
 test('every errno of the table in docs/SEMANTICS.md comes up in a scenario', () => {
   const table = SEMANTICS.slice(SEMANTICS.indexOf('\n## Errors'), SEMANTICS.indexOf('\n## Known limits'))
   const errnos = [...table.matchAll(/^\| (E\w+) \|/gm)].map(([, errno = '']) => errno)
