@@ -13,7 +13,7 @@ import { errnoName } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
-import { close, open, statFd } from '../linux/files.js'
+import { close, open, statFd, statPath } from '../linux/files.js'
 import { mountIdOf, readMounts } from '../linux/mounts.js'
 import {
   listDescriptors,
@@ -23,6 +23,7 @@ import {
   readStatus,
 } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
+import { isType } from '../linux/stat.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import { print, printJson, printTable } from './output.js'
@@ -145,10 +146,12 @@ interface Answer {
   readonly command: string
 }
 
-/** What truncating it to nothing would meet now (QUERY); null where we may not even read it. */
+/** What truncating it to nothing would meet now (QUERY); null where we may not even read it, or it has no bytes. */
 function askAbout(path: Buffer): Answer | null {
   let fd: number
   try {
+    // Looked at first: opening a device may do something.
+    if (!isType(statPath(path, { follow: true }).mode, c.S_IFREG)) return null
     fd = open(path, c.O_RDONLY | c.O_NONBLOCK)
   } catch (error) {
     if (error instanceof LinuxError) return null
@@ -156,7 +159,7 @@ function askAbout(path: Buffer): Answer | null {
   }
   try {
     const bytes = abi.encodeQuery({ operation: 'truncate', range: WHOLE_FILE })
-    if (raw.ioctl(fd, abi.QUERY, bytes) < 0) return null // A directory, for one.
+    if (raw.ioctl(fd, abi.QUERY, bytes) < 0) return null // Not under Holdfast any more.
     const { errno, ...because } = abi.decodeQueryReply(bytes)
     return { code: errno === 0 ? null : errnoName(errno), ...because }
   } finally {

@@ -3,10 +3,8 @@ import { HoldfastError } from '../client/error.js'
 import { controlEvents } from '../client/events.js'
 import { type EventRecord, formatOwners } from '../control/formats/records.js'
 import { liveEngines, removeDead } from '../daemon/main.js'
-import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { watchPriority } from '../linux/event-loop.js'
-import { close, open } from '../linux/files.js'
+import { watchMounts, watchPriority } from '../linux/event-loop.js'
 import { CommandError } from './errors.js'
 import { below, formatOperation, formatRange, resolve } from './listings.js'
 import { print } from './output.js'
@@ -74,15 +72,6 @@ function watchOutput(gone: () => void): () => void {
     // A regular file cannot be watched, and never goes away.
     if (error instanceof LinuxError) return () => {}
     throw error
-  }
-}
-
-function watchMounts(changed: () => void): () => void {
-  const fd = open('/proc/self/mountinfo', c.O_RDONLY)
-  const unwatch = watchPriority(fd, changed)
-  return () => {
-    unwatch()
-    close(fd)
   }
 }
 

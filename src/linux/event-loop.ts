@@ -1,7 +1,8 @@
 /** Descriptors in Node's own event loop, for programs that use the client. The engine does not: see Poller. */
 import koffi from 'koffi'
+import { O_RDONLY } from './constants.js'
 import { check } from './error.js'
-import { close } from './files.js'
+import { close, open } from './files.js'
 import * as raw from './raw.js'
 
 const EPOLL_CTL_ADD = 1
@@ -24,6 +25,26 @@ export function watchReadable(fd: number, ref: boolean, callback: () => void): U
  * such interest, so the descriptor sits in an epoll of its own, and that is what the loop watches.
  */
 export function watchPriority(fd: number, callback: () => void): Unwatch {
+  const events = Buffer.alloc(EVENT_SIZE)
+  return watchInEpoll(fd, (epoll) => {
+    if (raw.epollWait(epoll, events, 1, 0) > 0) callback()
+  })
+}
+
+/**
+ * Calls back whenever something is mounted or unmounted. Whoever asks /proc/self/mountinfo for the second time
+ * whether it has changed is told that it has not, and the loop has asked already: so we do not.
+ */
+export function watchMounts(callback: () => void): Unwatch {
+  const fd = open('/proc/self/mountinfo', O_RDONLY)
+  const unwatch = watchInEpoll(fd, callback)
+  return () => {
+    unwatch()
+    close(fd)
+  }
+}
+
+function watchInEpoll(fd: number, callback: (epoll: number) => void): Unwatch {
   const EPOLLET = 0x8000_0000
   const epoll = check(raw.epollCreate1(0o2000000), 'epoll_create1')
   const event = Buffer.alloc(EVENT_SIZE)
@@ -34,10 +55,7 @@ export function watchPriority(fd: number, callback: () => void): Unwatch {
     close(epoll)
     throw error
   }
-  const events = Buffer.alloc(EVENT_SIZE)
-  const unwatch = watchReadable(epoll, false, () => {
-    if (raw.epollWait(epoll, events, 1, 0) > 0) callback()
-  })
+  const unwatch = watchReadable(epoll, false, () => callback(epoll))
   return () => {
     unwatch()
     close(epoll)

@@ -102,6 +102,8 @@ static int bound(int type, const char *suffix)
 		perror(address.sun_path);
 		_exit(71);
 	}
+	/* Processes of other users may send here. */
+	chmod(address.sun_path, 0777);
 	return fd;
 }
 
@@ -289,10 +291,26 @@ static int do_fork(const char *child_name)
 	return 1; /* Nothing to answer: the question was not put to this process. */
 }
 
+/*
+ * Waiting calls are never restarted by the kernel. Was this one interrupted by nothing but a signal that `catch`
+ * records? Then it goes on; `before` is how many there were, and becomes how many there are.
+ */
+static int goes_on(int count, int *before)
+{
+	int had = *before;
+
+	*before = caught_count;
+	return count < 0 && errno == EINTR && caught_count > had;
+}
+
 static int do_poll(int fd, short events, int timeout)
 {
 	struct pollfd entry = { .fd = fd, .events = events };
-	int count = poll(&entry, 1, timeout);
+	int count, before = caught_count;
+
+	do
+		count = poll(&entry, 1, timeout);
+	while (goes_on(count, &before));
 
 	return count < 0 ? failed() : ok("%d", count ? entry.revents : 0);
 }
@@ -302,10 +320,13 @@ static int do_select(int fd, int timeout)
 {
 	struct timeval patience = { timeout / 1000, timeout % 1000 * 1000 };
 	fd_set exceptional;
+	int count, before = caught_count;
 
-	FD_ZERO(&exceptional);
-	FD_SET(fd, &exceptional);
-	int count = select(fd + 1, NULL, NULL, &exceptional, timeout < 0 ? NULL : &patience);
+	do {
+		FD_ZERO(&exceptional);
+		FD_SET(fd, &exceptional);
+		count = select(fd + 1, NULL, NULL, &exceptional, timeout < 0 ? NULL : &patience);
+	} while (goes_on(count, &before));
 	return count < 0 ? failed() : ok("%d", count && FD_ISSET(fd, &exceptional) ? 1 : 0);
 }
 
@@ -314,11 +335,13 @@ static int do_epoll(int fd, unsigned events, int timeout)
 {
 	struct epoll_event event = { .events = events };
 	int set = epoll_create1(EPOLL_CLOEXEC);
-	int count = -1;
+	int count = -1, before = caught_count;
 
-	if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event))
-		failed();
-	else if ((count = epoll_wait(set, &event, 1, timeout)) < 0)
+	if (set >= 0 && !epoll_ctl(set, EPOLL_CTL_ADD, fd, &event))
+		do
+			count = epoll_wait(set, &event, 1, timeout);
+		while (goes_on(count, &before));
+	if (count < 0)
 		failed();
 	close(set);
 	return count < 0 ? 0 : ok("%u", count ? event.events : 0);

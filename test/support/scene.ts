@@ -57,6 +57,8 @@ export function scene(...mountOptions: string[]): Scene {
   afterEach(async () => {
     for (const agent of agents) agent.disconnect()
     agents = []
+    // A test that failed may have left commands that hold leases.
+    await box.endCommands()
     await eventuallyTrue('no lease is left', async () => (await leases()).length === 0, SOON_MS)
   })
 
