@@ -131,7 +131,11 @@ describe.each([
       ['A', read('f1', 100), ok('100 data')],
       ['A', { do: 'allocate', fd: 'f1', bytes: { start: 0, end: 32_768 } }, OK],
       ['A', { do: 'read', fd: 'f1', offset: FILE_BYTES, countBytes: 100 }, ok('100 zeros')],
-      ['A', { do: 'copy', from: 'f1', fromOffset: 4096, to: 'g1', toOffset: 0, countBytes: 4096 }, ok('4096')],
+      [
+        'A',
+        { do: 'copy', from: 'f1', fromOffset: 4096, to: 'g1', toOffset: 0, countBytes: 4096 },
+        ok('4096'),
+      ],
       ['A', read('g1', 4096), ok('4096 zeros')],
       ['A', { do: 'truncate', target: { fd: 'g1' }, sizeBytes: 0 }, OK],
       ['A', read('g1', 1), ok('0')],
@@ -185,10 +189,10 @@ describe.each([
     expect(await events('break')).toEqual([{ kind: 'event', event: 'break', lease: 'L', offender: 'B' }])
     expect(await does('A', { do: 'poll', fd: 'f1' })).toEqual(ok('PRI'))
     expect(await world.sight('L')).toMatchObject({ state: 'breaking', owners: ['A'], pinCount: 0 })
-    expect(await world.finished(0)).toEqual([])
+    expect(await world.finished()).toEqual([])
     await expect(world.start('B', truncate('f'))).rejects.toThrow("its 'truncate' has not returned")
     await play([['A', release('f1', 'L'), OK]])
-    expect(await world.finished(1)).toEqual([{ id: started.id, outcome: OK }])
+    expect(await world.finished()).toEqual([{ id: started.id, outcome: OK }])
     expect(await world.leases()).toEqual([])
     expect(await does('A', read('f1', 1))).toEqual(ok('0'))
   })
@@ -205,7 +209,7 @@ describe.each([
     const write = await world.start('A', { do: 'write', fd: 'f1', offset: 0, countBytes: 10 }, true)
     expect(write.outcome).toEqual(WAITS)
     await world.passDeadlines()
-    const finished = await world.finished(2)
+    const finished = await world.finished()
     expect(finished).toContainEqual({ id: write.id, outcome: ok('10') })
     expect(finished).toHaveLength(2)
     expect(await world.sight('L')).toMatchObject({ state: 'revoked' })
@@ -221,9 +225,9 @@ describe.each([
     ])
     await world.pass(199)
     expect(await world.sight('L')).toMatchObject({ state: 'breaking' })
-    expect(await world.finished(0)).toEqual([])
+    expect(await world.finished()).toEqual([])
     await world.pass(1)
-    expect(await world.finished(1)).toHaveLength(1)
+    expect(await world.finished()).toHaveLength(1)
     expect(await world.sight('L')).toMatchObject({ state: 'revoked' })
     expect(await does('A', { do: 'poll', fd: 'f1' })).toEqual(ok('ERR'))
   })
@@ -245,7 +249,7 @@ describe.each([
     expect(started.outcome).toEqual(WAITS)
     await play([['D', kill('B', 'SIGUSR1'), failed('EPERM')]])
     await play([['A', kill('B', 'SIGUSR1'), OK]])
-    expect(await world.finished(1)).toEqual([{ id: started.id, outcome: failed('EINTR') }])
+    expect(await world.finished()).toEqual([{ id: started.id, outcome: failed('EINTR') }])
     const signals = (await world.notices()).filter(({ kind }) => kind === 'signal')
     expect(signals).toHaveLength(3)
     expect(signals).toContainEqual({ kind: 'signal', process: 'A', signal: 'SIGUSR1', value: 3 })
@@ -365,7 +369,7 @@ describe.each([
     await play([['C', open('g', 'g1'), OK]])
     await play([['A', kill('B', 'SIGKILL'), OK]])
     expect(await world.isAlive('B')).toBe(false)
-    expect(await world.finished(1)).toEqual([{ id: started.id, outcome: killed('SIGKILL') }])
+    expect(await world.finished()).toEqual([{ id: started.id, outcome: killed('SIGKILL') }])
     await play([
       ['A', kill('B', 'SIGUSR1'), failed('ESRCH')],
       ['A', kill('C', 'SIGSTOP'), OK],
@@ -391,7 +395,7 @@ describe.each([
     expect(started.outcome).toEqual(WAITS)
     await world.passDeadlines()
     expect(await world.isAlive('A')).toBe(false)
-    expect(await world.finished(1)).toEqual([{ id: started.id, outcome: OK }])
+    expect(await world.finished()).toEqual([{ id: started.id, outcome: OK }])
     expect(await world.leases()).toEqual([])
   })
 

@@ -122,7 +122,7 @@ class WorldSide {
   async difference(step: Step, expected: Seen): Promise<string | null> {
     this.#count++
     const outcome = await this.#play(step, expected)
-    const finished = [...(await this.#world.finished(expected.finished.length))]
+    const finished = [...(await this.#world.finished())]
     const notices = (await this.#world.notices()).map(formatNotice)
     const end = performance.now() + PATIENCE_MS
     for (;;) {
@@ -155,7 +155,9 @@ class WorldSide {
 
   async #leases(): Promise<string[]> {
     const names = await this.#world.leases()
-    const sights = await Promise.all(names.map(async (name) => formatSight(name, await this.#world.sight(name))))
+    const sights = await Promise.all(
+      names.map(async (name) => formatSight(name, await this.#world.sight(name))),
+    )
     return sights.sort()
   }
 

@@ -129,7 +129,15 @@ export class StepMaker {
       [1, (process) => this.#unmap(process)],
       [1, () => ({ do: 'chown', file: this.#file(), owner: this.#random.pick(['root', 'alice', 'bob']) })],
       [1, () => ({ do: 'rename', file: this.#file() })],
-      [3, withFd((fd) => ({ do: 'query', fd, change: this.#random.pick(['truncate', 'punch']), bytes: this.#bytes() }))],
+      [
+        3,
+        withFd((fd) => ({
+          do: 'query',
+          fd,
+          change: this.#random.pick(['truncate', 'punch']),
+          bytes: this.#bytes(),
+        })),
+      ],
       [5, withFd((fd) => ({ do: 'poll', fd }))],
       [3, () => this.#withLease((lease) => ({ do: 'revoke', lease, kill: this.#random.oneIn(4) }))],
       [2, () => ({ do: 'pins', process: this.#anybody() })],
@@ -214,7 +222,9 @@ export class StepMaker {
   }
 
   #send(fd: Name, process: ProcessView): Action | null {
-    const others = this.#machine.processes().filter(({ name, state }) => name !== process.name && state === 'running')
+    const others = this.#machine
+      .processes()
+      .filter(({ name, state }) => name !== process.name && state === 'running')
     const receiver = others.length === 0 ? null : this.#random.pick(others)
     if (receiver === null || receiver.descriptors.size >= DESCRIPTORS_MAX) return null
     return { do: 'send', fd, to: receiver.name, as: this.#name('d') }
@@ -272,7 +282,14 @@ export class StepMaker {
     if (others.length === 0) return null
     const target = this.#random.pick(others)
     const deadly = this.#random.oneIn(8) ? (['SIGKILL'] as const) : []
-    const signal = this.#random.pick(['SIGUSR1', 'SIGUSR2', 'SIGSTOP', 'SIGCONT', 'SIGCONT', ...deadly] as const)
+    const signal = this.#random.pick([
+      'SIGUSR1',
+      'SIGUSR2',
+      'SIGSTOP',
+      'SIGCONT',
+      'SIGCONT',
+      ...deadly,
+    ] as const)
     return { do: 'kill', process: target.name, signal }
   }
 }

@@ -1,9 +1,10 @@
 /** The differential run: random histories in the model and on a mount, until time is up or they differ. */
-import { type Difference, asScenario, compare, shrink } from './differential.js'
+
+import { Random } from '../lib/random.js'
+import { asScenario, compare, type Difference, shrink } from './differential.js'
 import { formatScenario } from './language/index.js'
 import { ModelMachine } from './model/index.js'
 import { randomScenario, type Step, StepMaker } from './random-history.js'
-import { Random } from '../lib/random.js'
 import type { Scenario } from './scenario.js'
 import type { WorldMaker } from './world.js'
 
@@ -77,5 +78,7 @@ function describe(
   { name, passthrough }: { name: string; passthrough: boolean },
 ): string {
   const text = formatScenario(asScenario(scenario, steps, passthrough))
-  return [`seed ${seed}: the model and the ${name} differ after the last of these lines:`, text, what].join('\n')
+  return [`seed ${seed}: the model and the ${name} differ after the last of these lines:`, text, what].join(
+    '\n',
+  )
 }

@@ -27,11 +27,8 @@ export interface World {
    * @param willWait Whether it is expected to wait, when the caller knows: a mount then looks for a shorter time.
    */
   start(process: Name, action: Action, willWait?: boolean): Promise<Started>
-  /**
-   * Outcomes of actions that waited and have returned since they were last asked for, in the order they did.
-   * @param expectedCount How many, when the caller knows: a mount then looks for as long as it takes.
-   */
-  finished(expectedCount?: number): Promise<readonly Started[]>
+  /** Outcomes of actions that waited and have returned since they were last asked for, in the order they did. */
+  finished(): Promise<readonly Started[]>
   /** What was told since this was last asked for. */
   notices(): Promise<readonly Notice[]>
   sight(lease: Name): Promise<LeaseSight>

@@ -43,6 +43,11 @@ function signalName(signo: number): Signal {
   throw new Error(`no scenario speaks of signal ${signo}`)
 }
 
+/** Waits for an inode's lock that SIGKILL ends, as Linux 6.18 has it; others go on until they have the lock. */
+function isKillable({ action }: Call): boolean {
+  return action.do === 'truncate' || action.do === 'chmod' || action.do === 'chown'
+}
+
 export function ok(value: string | number = ''): Outcome {
   return value === '' ? OK : { is: 'ok', value: String(value) }
 }
@@ -263,6 +268,16 @@ export class Kernel {
     return call.process.isDoomed ? OK : body()
   }
 
+  /** Killed where the kernel lets it: it does not even get the lock. */
+  #leaveQueue(call: Call): void {
+    const locks = [...this.files.values()].flatMap(({ inodeLock, directoryLock }) => [
+      inodeLock,
+      directoryLock,
+    ])
+    for (const { queue } of locks) if (queue.includes(call)) queue.splice(queue.indexOf(call), 1)
+    this.returned(call, OK)
+  }
+
   /** It has the lock it waited for. A signal that came meanwhile interrupts what it waits for next. */
   #goOn(call: Call, body: () => Outcome | null): void {
     call.place = 'started'
@@ -319,6 +334,7 @@ export class Kernel {
         process.isDoomed = true
         if (process.call === null) this.die(process)
         else if (process.call.place === 'returned') this.#reachUserSpace(process.call)
+        else if (process.call.place === 'kernel' && isKillable(process.call)) this.#leaveQueue(process.call)
         break
       case 'SIGSTOP':
         process.state = 'stopped'

@@ -7,7 +7,7 @@ import type { FileBytes } from './file-bytes.js'
 
 export const PAGE_BYTES = 4096
 
-/** A lock of the kernel's that cannot be interrupted: whoever waits for it does not even die. */
+/** A lock of the kernel's that no signal but SIGKILL gets anybody away from, and most not even that. */
 export interface KernelLock {
   holder: Call | null
   /** In the order they came. */

@@ -106,7 +106,7 @@ class Host {
     }
     return {
       start: async (process, action, willWait) => await call('start', process, action, willWait),
-      finished: async (expectedCount) => await call('finished', expectedCount),
+      finished: async () => await call('finished'),
       notices: async () => await call('notices'),
       sight: async (lease) => await call('sight', lease),
       leases: async () => await call('leases'),

@@ -1,24 +1,20 @@
-/** Does a process wait for an answer of Holdfast, or for the kernel's lock of an inode? What /proc shows of it. */
+/** What /proc shows of a process: where it waits, and whether it is on the way out. */
 import { readFileSync } from 'node:fs'
 
-/** Two equal looks at a process in the same wait: it has not run in between. */
+/** Two equal looks at a process: it has not run in between. */
 export interface Look {
   readonly where: string
   readonly switches: string
 }
 
-/**
- * Where a process of one thread waits. `request_wait_answer` is a FUSE request that has been sent; what has to do
- * with rwsem or mutex is a lock of the kernel's that somebody holds while his own request waits.
- */
-const WAITS_IN =
-  /^(request_wait_answer|fuse_|rwsem_|down_|__inode_|inode_|__mutex|mutex_|d_alloc_parallel|lock_)/
+/** A FUSE request that has been sent and not been answered. */
+const FOR_ANSWER = /^(request_wait_answer|__fuse_|fuse_)/
 
-/** @returns null if it is running, gone, stopped, or waits for something else, such as its next command. */
+/** Of a process of one thread. @returns null if it is running, or gone. */
 export function lookAtWait(pid: number): Look | null {
   try {
     const where = readFileSync(`/proc/${pid}/wchan`, 'latin1')
-    if (!WAITS_IN.test(where)) return null
+    if (where === '0' || where === '') return null
     const status = readFileSync(`/proc/${pid}/status`, 'latin1')
     const switches = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]
     return switches === undefined ? null : { where, switches }
@@ -29,6 +25,15 @@ export function lookAtWait(pid: number): Look | null {
 
 export function isSameWait(before: Look | null, after: Look | null): boolean {
   return before !== null && before.where === after?.where && before.switches === after.switches
+}
+
+/** It waits for a lock that somebody has in the kernel while his own request waits. */
+export function isForLock({ where }: Look): boolean {
+  return /^(rwsem_|down_|__down|mutex_|__mutex|d_alloc_parallel|inode_)/.test(where)
+}
+
+export function isForAnswer({ where }: Look): boolean {
+  return FOR_ANSWER.test(where)
 }
 
 const PF_EXITING = 0x4

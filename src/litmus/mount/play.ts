@@ -7,7 +7,7 @@ import type { Action, LeaseSight, Name, Notice, Outcome, Scenario } from '../sce
 import type { ActionId, Started, World } from '../world.js'
 import { Actor, type RunningCall } from './actor.js'
 import type { Death } from './links.js'
-import { isDying, isSameWait, isStopped, type Look, lookAtWait } from './look.js'
+import { isDying, isForAnswer, isForLock, isSameWait, isStopped, type Look, lookAtWait } from './look.js'
 import { formatPins } from './pins-text.js'
 import type { Answer, Command } from './protocol.js'
 import { mailboxOf } from './protocol.js'
@@ -18,8 +18,6 @@ import { within } from './watcher.js'
 /** Nothing that is to return takes longer. */
 const PATIENCE_MS = 10_000
 const LOOK_EVERY_MS = 3
-/** How long a call must be seen in one wait, after the engine has dealt with all that reached it before. */
-const GRACE_MS = { expected: 20, unexpected: 120, unchanged: 3 }
 /** More deadlines than any scenario has. */
 const DEADLINES_MAX = 10_000
 
@@ -103,7 +101,7 @@ export class MountWorld implements World {
 
   // Actions
 
-  async start(process: Name, action: Action, willWait?: boolean): Promise<Started> {
+  async start(process: Name, action: Action): Promise<Started> {
     const actor = this.#actor(process)
     if (actor.isDead) throw new Error(`'${process}' can do nothing: it is dead`)
     if (actor.call !== null) {
@@ -112,7 +110,7 @@ export class MountWorld implements World {
     if (isStopped(actor.link.pid)) throw new Error(`'${process}' can do nothing: it is stopped`)
     await this.#takeInbox(actor)
     const call = this.#begin(actor, action)
-    await this.#outlast(call, willWait === true ? GRACE_MS.expected : GRACE_MS.unexpected)
+    await this.#outlast(call)
     await this.#settle()
     const outcome = this.#withoutWaiting(call)
     return { id: call.id, outcome: outcome ?? { is: 'waits' } }
@@ -151,36 +149,40 @@ export class MountWorld implements World {
     if (this.#failure !== null) throw this.#failure
   }
 
-  /** Waits for the outcome, until it is sure that the call waits. */
-  async #outlast(call: RunningCall, graceMs: number): Promise<void> {
+  /**
+   * Waits for the outcome, until it is certain that the call waits: its request is among those that the engine says
+   * are waiting, or it stands behind one in the kernel. What merely takes long does not wait.
+   */
+  async #outlast(call: RunningCall): Promise<void> {
+    const { pid } = call.actor.link
     const end = performance.now() + PATIENCE_MS
-    let last: Look | null = null
-    let since = 0
+    // Most calls return at once.
+    await Promise.race([call.ended, sleep(LOOK_EVERY_MS)])
     while (call.outcome === null && performance.now() < end) {
+      if (isStopped(pid) || (await this.#isWaiting(pid))) break
       await Promise.race([call.ended, sleep(LOOK_EVERY_MS)])
-      if (call.outcome !== null) break
-      const { pid } = call.actor.link
-      if (isStopped(pid)) return
-      const look = lookAtWait(pid)
-      if (look === null || !isSameWait(last, look)) {
-        last = look
-        // Behind this the engine has dealt with the request, if it has it.
-        if (look !== null) await this.#mount.watcher.barrier()
-        since = performance.now()
-      } else if (performance.now() - since >= graceMs) {
-        return
-      }
     }
     this.#throwFailure()
   }
 
+  async #isWaiting(pid: number): Promise<boolean> {
+    const before = lookAtWait(pid)
+    if (before === null || !(isForAnswer(before) || isForLock(before))) return false
+    const { waiting } = await this.#mount.watcher.report()
+    if (waiting.has(pid)) return true
+    if (waiting.size === 0 || !isForLock(before)) return false
+    // Who has the lock may just be giving it up.
+    await sleep(LOOK_EVERY_MS)
+    return isSameWait(before, lookAtWait(pid))
+  }
+
   /** Until everything that follows from what was done has happened: deaths, and calls that can go on. */
-  async #settle(graceMs: number = GRACE_MS.unchanged): Promise<void> {
+  async #settle(): Promise<void> {
     for (let count = -1; count !== this.#finished.length; ) {
       count = this.#finished.length
       for (const actor of this.#actors.values()) {
         await this.#settleDeath(actor)
-        if (actor.call !== null) await this.#outlast(actor.call, graceMs)
+        if (actor.call !== null) await this.#outlast(actor.call)
       }
     }
     this.#throwFailure()
@@ -396,13 +398,8 @@ export class MountWorld implements World {
 
   // What comes of it
 
-  async finished(expectedCount?: number): Promise<readonly Started[]> {
-    await this.#settle(expectedCount === undefined ? GRACE_MS.expected : GRACE_MS.unchanged)
-    const end = performance.now() + PATIENCE_MS
-    while (this.#finished.length < (expectedCount ?? 0) && performance.now() < end) {
-      await sleep(LOOK_EVERY_MS)
-      await this.#settle()
-    }
+  async finished(): Promise<readonly Started[]> {
+    await this.#settle()
     return this.#finished.splice(0)
   }
 
@@ -450,7 +447,7 @@ export class MountWorld implements World {
   }
 
   async #leases() {
-    return await this.#mount.watcher.leases()
+    return (await this.#mount.watcher.report()).leases
   }
 
   async pass(ms: number): Promise<void> {

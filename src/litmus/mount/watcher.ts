@@ -35,6 +35,16 @@ export async function within<T>(what: string, promise: Promise<T>, patienceMs = 
   }
 }
 
+export interface EngineReport {
+  readonly leases: readonly LeaseRecord[]
+  /** Processes whose requests wait until leases are given up. */
+  readonly waiting: ReadonlySet<number>
+}
+
+function pidOf(record: ReportRecord): number {
+  return record.type === 'waiting' ? record.pid : -1
+}
+
 export class Watcher {
   readonly #watched: Watched
   readonly #agent: AgentLink
@@ -128,23 +138,18 @@ export class Watcher {
     })
   }
 
-  leases(): Promise<LeaseRecord[]> {
+  /** What the engine has now. */
+  report(): Promise<EngineReport> {
     return this.#next(async () => {
       const { value } = await ask(this.#agent, { do: 'read-file', path: `${this.#watched.control}/report` })
       const records = value
         .split('\n')
         .filter((line) => line !== '')
         .map((line) => JSON.parse(line) as ReportRecord)
-      return records.filter((record) => record.type === 'lease')
-    })
-  }
-
-  /** What a control file says; null where there is none of this name. */
-  readControl(name: string): Promise<string | null> {
-    return this.#next(async () => {
-      const path = `${this.#watched.control}/${name}`
-      const answer = await within(`reading ${path}`, this.#agent.command({ do: 'read-file', path }))
-      return answer?.errno === 0 ? answer.value : null
+      return {
+        leases: records.filter((record) => record.type === 'lease'),
+        waiting: new Set(records.filter(({ type }) => type === 'waiting').map(pidOf)),
+      }
     })
   }
 }
