@@ -6,11 +6,11 @@ import { formatScenario } from './language/index.js'
 import {
   formatFailures,
   formatList,
-  formatRows,
   formatSummary,
   hasFailed,
   jsonOf,
   playAll,
+  TableWriter,
 } from './report.js'
 import { LitmusError, selectScenarios } from './select.js'
 import { modelStage, mountStages } from './worlds.js'
@@ -46,14 +46,18 @@ async function litmus(words: readonly string[], options: Options): Promise<void>
     return
   }
   const stages = [modelStage(), ...(options.model === true ? [] : await mountStages())]
-  const rows = await playAll(scenarios, stages)
+  const table = options.json === true ? null : new TableWriter(scenarios, stages)
+  if (table !== null) print(table.head())
+  const rows = await playAll(scenarios, stages, (row) => {
+    if (table !== null) print(table.row(row))
+  })
   if (hasFailed(rows)) process.exitCode = 1
-  if (options.json === true) {
+  if (table === null) {
     print(JSON.stringify(jsonOf(rows, stages), null, 2))
     return
   }
+  print(`\n${formatSummary(rows, stages)}`)
   const failures = formatFailures(rows)
-  print([formatRows(rows, stages), '', formatSummary(rows, stages)].join('\n'))
   if (failures !== '') print(`\n${failures}`)
 }
 

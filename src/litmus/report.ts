@@ -17,46 +17,71 @@ export interface Row {
   readonly cells: readonly Cell[]
 }
 
-/** One world after the other, so that nothing that one leaves behind is in the way of the next. */
-export async function playAll(scenarios: readonly Scenario[], stages: readonly Stage[]): Promise<Row[]> {
-  const columns: Cell[][] = []
-  for (const stage of stages) columns.push(await playOn(stage, scenarios))
-  return scenarios.map((scenario, index) => ({
-    scenario,
-    cells: columns.flatMap((column) => column[index] ?? []),
-  }))
-}
-
-async function playOn({ maker, title, patienceMs }: Stage, scenarios: readonly Scenario[]): Promise<Cell[]> {
-  if ('missing' in maker) return scenarios.map(() => ({ verdict: 'not measured', performance: null }))
-  const cells: Cell[] = []
+/** Scenario by scenario, so that what is known can be shown; `onRow` hears of each at once. */
+export async function playAll(
+  scenarios: readonly Scenario[],
+  stages: readonly Stage[],
+  onRow: (row: Row) => void = () => {},
+): Promise<Row[]> {
+  const rows: Row[] = []
   try {
     for (const scenario of scenarios) {
-      if (scenario.modelOnly !== null && title !== 'model') {
-        cells.push({ verdict: 'model only', performance: null })
-        continue
-      }
-      const performance = await perform(scenario, maker, { patienceMs })
-      cells.push({ verdict: performance.failure === null ? 'ok' : 'FAILED', performance })
+      const cells: Cell[] = []
+      for (const stage of stages) cells.push(await playOn(stage, scenario))
+      const row = { scenario, cells }
+      rows.push(row)
+      onRow(row)
     }
   } finally {
-    await maker.close()
+    for (const { maker } of stages) if (!('missing' in maker)) await maker.close()
   }
-  return cells
+  return rows
+}
+
+async function playOn({ maker, title, patienceMs }: Stage, scenario: Scenario): Promise<Cell> {
+  if ('missing' in maker) return { verdict: 'not measured', performance: null }
+  if (scenario.modelOnly !== null && title !== 'model') return { verdict: 'model only', performance: null }
+  const performance = await perform(scenario, maker, { patienceMs })
+  return { verdict: performance.failure === null ? 'ok' : 'FAILED', performance }
 }
 
 export function hasFailed(rows: readonly Row[]): boolean {
   return rows.some(({ cells }) => cells.some(({ verdict }) => verdict === 'FAILED'))
 }
 
-export function formatRows(rows: readonly Row[], stages: readonly Stage[]): string {
-  const head = ['RULES', 'SCENARIO', ...stages.map(({ title }) => title.toUpperCase())]
-  const lines = rows.map(({ scenario, cells }) => [
-    scenario.rules.join(' '),
-    scenario.name,
-    ...cells.map(({ verdict }) => verdict),
-  ])
-  return formatTable([head, ...lines])
+/** A table that is written line by line: its columns are as wide as anything that may come. */
+export class TableWriter {
+  readonly #stages: readonly Stage[]
+  readonly #widths: readonly number[]
+
+  constructor(scenarios: readonly Scenario[], stages: readonly Stage[]) {
+    this.#stages = stages
+    const longest = (texts: readonly string[]) => Math.max(...texts.map((text) => text.length))
+    this.#widths = [
+      longest(['RULES', ...scenarios.map(rulesOf)]),
+      longest(['SCENARIO', ...scenarios.map(({ name }) => name)]),
+      ...stages.map(({ title }) => longest([title, 'not measured'])),
+    ]
+  }
+
+  head(): string {
+    return this.#line(['RULES', 'SCENARIO', ...this.#stages.map(({ title }) => title.toUpperCase())])
+  }
+
+  row({ scenario, cells }: Row): string {
+    return this.#line([rulesOf(scenario), scenario.name, ...cells.map(({ verdict }) => verdict)])
+  }
+
+  #line(cells: readonly string[]): string {
+    return cells
+      .map((cell, column) => cell.padEnd(this.#widths[column] ?? 0))
+      .join('  ')
+      .trimEnd()
+  }
+}
+
+function rulesOf({ rules }: Scenario): string {
+  return rules.join(' ')
 }
 
 /** How many went well in each world, and what was not measured for which reason. */

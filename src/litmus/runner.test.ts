@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseScenario } from './language/index.js'
 import { modelWorld } from './model/index.js'
-import { formatRows, formatSummary, hasFailed, playAll } from './report.js'
+import { formatSummary, hasFailed, playAll, type Row, TableWriter } from './report.js'
 import { formatFailure, perform } from './runner.js'
 import type { Scenario } from './scenario.js'
 import { modelStage } from './worlds.js'
@@ -76,11 +76,14 @@ test('the table has a row for each scenario and a column for each world', async 
   const good = scenarioOf(TAKEN)
   const bad = scenarioOf('holder: truncate f 0 -> EIO')
   const stages = [modelStage(), { title: 'mount', maker: { missing: 'no root' }, patienceMs: 0 }]
-  const rows = await playAll([good, bad], stages)
-  expect(formatRows(rows, stages).split('\n')).toEqual([
-    'RULES  SCENARIO    MODEL   MOUNT',
-    'L1     topic/name  ok      not measured',
-    'L1     topic/name  FAILED  not measured',
+  const table = new TableWriter([good, bad], stages)
+  const heard: Row[] = []
+  const rows = await playAll([good, bad], stages, (row) => heard.push(row))
+  expect(heard).toEqual(rows)
+  expect([table.head(), ...rows.map((row) => table.row(row))]).toEqual([
+    'RULES  SCENARIO    MODEL         MOUNT',
+    'L1     topic/name  ok            not measured',
+    'L1     topic/name  FAILED        not measured',
   ])
   expect(formatSummary(rows, stages)).toBe('model: 1 as written, 1 failed\nmount: not measured: no root')
   expect(hasFailed(rows)).toBe(true)
