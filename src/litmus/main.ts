@@ -3,6 +3,7 @@ import { Command, CommanderError } from '@commander-js/extra-typings'
 import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
 import { formatScenario } from './language/index.js'
+import { runRandom } from './random.js'
 import {
   formatFailures,
   formatList,
@@ -13,7 +14,7 @@ import {
   TableWriter,
 } from './report.js'
 import { LitmusError, selectScenarios } from './select.js'
-import { modelStage, mountStages } from './worlds.js'
+import { modelStage, mountStages, randomWorlds } from './worlds.js'
 
 const EXAMPLES = `
 Examples:
@@ -21,6 +22,7 @@ Examples:
   holdfast litmus --model breaking B5       a topic and a rule, in the model alone
   holdfast litmus --show pins/pins-count    the text of a scenario, to copy and change
   holdfast litmus ./mine.litmus             a scenario of your own
+  sudo holdfast litmus --random --minutes 5 random histories, the same in both worlds?
 
 docs/LITMUS.md has the language. Exit code 1: something did not come out as written.`
 
@@ -29,6 +31,9 @@ interface Options {
   readonly json?: true
   readonly list?: true
   readonly show?: true
+  readonly random?: true
+  readonly minutes: string
+  readonly seed?: string
 }
 
 function print(text: string): void {
@@ -36,6 +41,7 @@ function print(text: string): void {
 }
 
 async function litmus(words: readonly string[], options: Options): Promise<void> {
+  if (options.random === true) return await differential(options)
   const scenarios = selectScenarios(words)
   if (options.show === true) {
     print(scenarios.map(formatScenario).join('\n'))
@@ -61,6 +67,31 @@ async function litmus(words: readonly string[], options: Options): Promise<void>
   if (failures !== '') print(`\n${failures}`)
 }
 
+/** Until time is up, or the model and a mount differ. */
+async function differential({ minutes, seed }: Options): Promise<void> {
+  const first = numberOf('--seed', seed ?? String(Date.now() % 1_000_000))
+  const makers = await randomWorlds()
+  try {
+    const untilMs = performance.now() + numberOf('--minutes', minutes) * 60_000
+    const told = (line: string) => print(line)
+    const run = await runRandom({ makers, seed: first, untilMs, shrinkMs: SHRINK_MS, told })
+    print(`${run.histories} histories of ${run.steps} steps, from seed ${first} on`)
+    if (run.failure === null) return
+    process.exitCode = 1
+    print(`\n${run.failure}`)
+  } finally {
+    for (const { maker } of makers) await maker.close()
+  }
+}
+
+const SHRINK_MS = 300_000
+
+function numberOf(option: string, text: string): number {
+  const number = Number(text)
+  if (Number.isFinite(number) && number >= 0) return number
+  throw new LitmusError(`${option} ${text}: not a number`)
+}
+
 function makeProgram() {
   return new Command('holdfast litmus')
     .description(
@@ -71,6 +102,9 @@ function makeProgram() {
     .option('--list', 'say what there is, and play nothing')
     .option('--show', 'print the text of the scenarios, and play nothing')
     .option('--json', 'print JSON')
+    .option('--random', 'play random histories in the model and on mounts, until they differ')
+    .option('--minutes <n>', 'with --random: for how long', '1')
+    .option('--seed <n>', 'with --random: the history to begin with')
     .addHelpText('after', EXAMPLES)
     .action(litmus)
 }

@@ -1,5 +1,6 @@
 /** The worlds that a run plays its scenarios in, and why one of them cannot be had here. */
 import { modelWorld } from './model/index.js'
+import { LitmusError } from './select.js'
 import type { WorldMaker } from './world.js'
 
 export interface Stage {
@@ -35,4 +36,15 @@ async function mountMaker(passthrough: boolean): Promise<Stage['maker']> {
   } catch (error) {
     return { missing: error instanceof Error ? error.message : String(error) }
   }
+}
+
+/** Mounts to compare the model with. @throws LitmusError if there are none. */
+export async function randomWorlds(): Promise<{ maker: WorldMaker; passthrough: boolean }[]> {
+  const worlds: { maker: WorldMaker; passthrough: boolean }[] = []
+  for (const passthrough of [true, false]) {
+    const maker = await mountMaker(passthrough)
+    if ('missing' in maker) throw new LitmusError(`no mount to compare with: ${maker.missing}`)
+    worlds.push({ maker, passthrough })
+  }
+  return worlds
 }

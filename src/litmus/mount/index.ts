@@ -21,18 +21,26 @@ export interface MountWorldOptions {
 }
 
 /** No step takes that long but letting time pass. */
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 120_000
 const READY_ID = 0
 const PROGRAM = fileURLToPath(new URL('../../../dist/litmus/mount/host.js', import.meta.url))
 
 /** @throws if the machine lacks what is needed; the message says what. */
 export async function mountWorld(options: MountWorldOptions): Promise<WorldMaker> {
   const { passthrough, backing = 'ext4', clock = 'held' } = options
-  const host = new Host({ passthrough, backing, clock })
-  await host.ready()
+  const start = async () => {
+    const host = new Host({ passthrough, backing, clock })
+    await host.ready()
+    return host
+  }
+  let host = await start()
   return {
     name: options.passthrough ? 'mount' : 'mount without passthrough',
-    make: async (scenario) => await host.make(scenario),
+    make: async (scenario) => {
+      // One that broke down has taken a scenario along, and need not take the others too.
+      if (host.hasEnded) host = await start()
+      return await host.make(scenario)
+    },
     close: async () => await host.close(),
   }
 }
@@ -48,6 +56,7 @@ class Host {
   readonly #ready: Promise<unknown>
   readonly #ended: Promise<void>
   #lastId = READY_ID
+  hasEnded = false
   #said = ''
 
   constructor(options: HostOptions) {
@@ -74,6 +83,7 @@ class Host {
     })
     this.#ended = new Promise((resolve) => {
       const gone = (why: string) => {
+        this.hasEnded = true
         for (const { reject } of this.#waiting.values()) reject(new Error(`${why}\n${this.#said}`))
         this.#waiting.clear()
         resolve()
@@ -113,7 +123,10 @@ class Host {
       pass: async (ms) => await call('pass', ms),
       passDeadlines: async () => await call('passDeadlines'),
       isAlive: async (process) => await call('isAlive', process),
-      close: async () => await call('close'),
+      // Of a host that has ended nothing is left.
+      close: async () => {
+        if (!this.hasEnded) await call('close')
+      },
     }
   }
 
@@ -126,6 +139,7 @@ class Host {
   }
 
   async #ask(request: HostRequest, extraMs = 0): Promise<unknown> {
+    if (this.hasEnded) throw new Error(`the host of the mounts has ended\n${this.#said}`)
     const answer = this.#wait(request.id, PATIENCE_MS + extraMs)
     this.#child.stdin?.write(`${JSON.stringify(request)}\n`)
     return await answer

@@ -5,10 +5,8 @@ import { readFileSync } from 'node:fs'
 export interface Look {
   readonly where: string
   readonly switches: string
+  readonly isUninterruptible: boolean
 }
-
-/** A FUSE request that has been sent and not been answered. */
-const FOR_ANSWER = /^(request_wait_answer|__fuse_|fuse_)/
 
 /** Of a process of one thread. @returns null if it is running, or gone. */
 export function lookAtWait(pid: number): Look | null {
@@ -17,7 +15,8 @@ export function lookAtWait(pid: number): Look | null {
     if (where === '0' || where === '') return null
     const status = readFileSync(`/proc/${pid}/status`, 'latin1')
     const switches = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1]
-    return switches === undefined ? null : { where, switches }
+    const isUninterruptible = /^State:\s*D/m.test(status)
+    return switches === undefined ? null : { where, switches, isUninterruptible }
   } catch {
     return null
   }
@@ -27,13 +26,14 @@ export function isSameWait(before: Look | null, after: Look | null): boolean {
   return before !== null && before.where === after?.where && before.switches === after.switches
 }
 
-/** It waits for a lock that somebody has in the kernel while his own request waits. */
-export function isForLock({ where }: Look): boolean {
-  return /^(rwsem_|down_|__down|mutex_|__mutex|d_alloc_parallel|inode_)/.test(where)
+/** A FUSE request that has been sent and not been answered. */
+export function isForAnswer({ where }: Look): boolean {
+  return where === 'request_wait_answer'
 }
 
-export function isForAnswer({ where }: Look): boolean {
-  return FOR_ANSWER.test(where)
+/** A lock of the kernel's, perhaps one that somebody has while his own request waits; or a disk. */
+export function isForLock(look: Look): boolean {
+  return look.isUninterruptible && !isForAnswer(look)
 }
 
 const PF_EXITING = 0x4
