@@ -22,7 +22,8 @@ const LOOK_EVERY_MS = 3
 const DEADLINES_MAX = 10_000
 
 /** Numbers that name nothing: what a scenario speaks of may not be there. */
-const NO_FD = -1
+/** poll(2) would pass over a negative one. */
+const NO_FD = 2 ** 30
 const NO_ID = 2 ** 40
 const NO_PID = 2 ** 22 + 1
 
