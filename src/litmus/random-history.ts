@@ -102,7 +102,14 @@ export class StepMaker {
   #table(): [number, Draw][] {
     const withFd = (make: (fd: Name, process: ProcessView) => Action | null): Draw => {
       return (process) => {
-        const fd = this.#descriptor(process)
+        const fd = this.#descriptor(process, ['file', 'context'])
+        return fd === null ? null : make(fd, process)
+      }
+    }
+    // What a control file says to a read or a punch is nobody's business here.
+    const withFile = (make: (fd: Name, process: ProcessView) => Action | null): Draw => {
+      return (process) => {
+        const fd = this.#descriptor(process, ['file'])
         return fd === null ? null : make(fd, process)
       }
     }
@@ -111,27 +118,27 @@ export class StepMaker {
       [3, withFd((fd, process) => this.#ifRoom(process, { do: 'dup', fd, as: this.#name('d') }))],
       [4, withFd((fd, process) => this.#send(fd, process))],
       [5, withFd((fd) => ({ do: 'close', fd }))],
-      [14, withFd((fd) => this.#lease(fd))],
-      [5, withFd((fd) => this.#withLease((lease) => ({ do: 'change', fd, lease, ...this.#terms() })))],
-      [8, withFd((fd) => this.#withLease((lease) => ({ do: 'release', fd, lease })))],
-      [1, withFd((fd) => ({ do: 'release', fd, lease: null }))],
-      [5, withFd((fd, process) => this.#own(fd, process))],
+      [14, withFile((fd) => this.#lease(fd))],
+      [5, withFile((fd) => this.#withLease((lease) => ({ do: 'change', fd, lease, ...this.#terms() })))],
+      [8, withFile((fd) => this.#withLease((lease) => ({ do: 'release', fd, lease })))],
+      [1, withFile((fd) => ({ do: 'release', fd, lease: null }))],
+      [5, withFile((fd, process) => this.#own(fd, process))],
       [2, (process) => this.#ifRoom(process, { do: 'context', as: this.#name('c') })],
       [8, withFd((through) => this.#pin(through))],
       [4, withFd((through) => this.#withPin((pin) => ({ do: 'unpin', through, pin })))],
       [8, () => this.#truncate()],
-      [4, withFd((fd) => ({ do: 'truncate', target: { fd }, sizeBytes: this.#size() }))],
-      [5, withFd((fd) => this.#punch(fd))],
-      [3, withFd((fd) => ({ do: 'allocate', fd, bytes: this.#bytes() }))],
-      [3, withFd((fd) => ({ do: 'write', fd, offset: this.#offset(), countBytes: PAGE_BYTES }))],
-      [3, withFd((fd) => ({ do: 'read', fd, offset: this.#offset(), countBytes: PAGE_BYTES }))],
-      [1, withFd((fd) => ({ do: 'map', fd, bytes: this.#bytes(), as: this.#name('m') }))],
+      [4, withFile((fd) => ({ do: 'truncate', target: { fd }, sizeBytes: this.#size() }))],
+      [5, withFile((fd) => this.#punch(fd))],
+      [3, withFile((fd) => ({ do: 'allocate', fd, bytes: this.#bytes() }))],
+      [3, withFile((fd) => ({ do: 'write', fd, offset: this.#offset(), countBytes: PAGE_BYTES }))],
+      [3, withFile((fd) => ({ do: 'read', fd, offset: this.#offset(), countBytes: PAGE_BYTES }))],
+      [1, withFile((fd) => ({ do: 'map', fd, bytes: this.#bytes(), as: this.#name('m') }))],
       [1, (process) => this.#unmap(process)],
       [1, () => ({ do: 'chown', file: this.#file(), owner: this.#random.pick(['root', 'alice', 'bob']) })],
       [1, () => ({ do: 'rename', file: this.#file() })],
       [
         3,
-        withFd((fd) => ({
+        withFile((fd) => ({
           do: 'query',
           fd,
           change: this.#random.pick(['truncate', 'punch']),
@@ -163,8 +170,8 @@ export class StepMaker {
     return this.#random.pick(this.#machine.processes()).name
   }
 
-  #descriptor(process: ProcessView): Name | null {
-    const names = [...process.descriptors.keys()]
+  #descriptor(process: ProcessView, kinds: readonly string[]): Name | null {
+    const names = [...process.descriptors].flatMap(([name, { kind }]) => (kinds.includes(kind) ? [name] : []))
     return names.length === 0 ? null : this.#random.pick(names)
   }
 

@@ -4,7 +4,7 @@
  * of it all: when it ends, for whatever reason, the kernel ends every process, and with the last of them the mounts.
  */
 import { execFile, spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -15,7 +15,7 @@ import { HeldClock, type MountClock, REAL_CLOCK } from './clock.js'
 import { type AgentLink, AgentServer } from './links.js'
 import type { AgentStart } from './protocol.js'
 import type { HostOptions } from './remote.js'
-import { Watcher } from './watcher.js'
+import { GUARD_UID, Watcher } from './watcher.js'
 
 const run = promisify(execFile)
 
@@ -109,6 +109,7 @@ export class Stage {
     mkdirSync(backing)
     mkdirSync(mountpoint)
     writeFileSync(`${backing}/sentinel`, '')
+    chownSync(`${backing}/sentinel`, GUARD_UID, GUARD_UID)
     const args = ['mount', backing, mountpoint, '--break-time', String(spec.breakTimeMs)]
     args.push('--max-leases', String(spec.leaseCountMax), '--max-pins', String(spec.pinCountMax))
     const clock = this.#options.clock === 'held' ? new HeldClock(`${DIRECTORY}/${name}.clock`) : REAL_CLOCK

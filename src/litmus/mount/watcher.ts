@@ -11,6 +11,9 @@ import type { Answer, Command } from './protocol.js'
 
 const PATIENCE_MS = 10_000
 
+/** Whose lease on the sentinel counts for no user of a scenario (L9). */
+export const GUARD_UID = 64_009
+
 export interface Watched {
   readonly name: string
   readonly mountpoint: string
@@ -48,16 +51,22 @@ function pidOf(record: ReportRecord): number {
 export class Watcher {
   readonly #watched: Watched
   readonly #agent: AgentLink
-  readonly #reader: AgentLink
+  readonly #guard: AgentLink
   readonly #sentinel: number
   readonly #events: EventRecord[] = []
   #arrived: ((event: EventRecord) => void) | null = null
   #turn: Promise<unknown> = Promise.resolve()
 
-  private constructor(watched: Watched, agent: AgentLink, reader: AgentLink, sentinel: number) {
+  private constructor(
+    watched: Watched,
+    agent: AgentLink,
+    guard: AgentLink,
+    reader: AgentLink,
+    sentinel: number,
+  ) {
     this.#watched = watched
     this.#agent = agent
-    this.#reader = reader
+    this.#guard = guard
     this.#sentinel = sentinel
     reader.onTold((line) => this.#told(JSON.parse(line) as EventRecord))
   }
@@ -65,15 +74,12 @@ export class Watcher {
   static async start(maker: AgentMaker, watched: Watched): Promise<Watcher> {
     const agent = await maker.agent(`${watched.name}.watcher`, null)
     const reader = await maker.agent(`${watched.name}.reader`, null)
+    const guard = await maker.agent(`${watched.name}.guard`, GUARD_UID)
     const path = `${watched.mountpoint}/sentinel`
-    const opened = await ask(agent, { do: 'open', path, flags: c.O_RDWR })
-    const watcher = new Watcher(watched, agent, reader, Number(opened.value))
+    const opened = await ask(guard, { do: 'open', path, flags: c.O_RDWR })
+    const watcher = new Watcher(watched, agent, guard, reader, Number(opened.value))
     await ask(reader, { do: 'tell', path: `${watched.control}/events` })
     return watcher
-  }
-
-  get pids(): readonly number[] {
-    return [this.#agent.pid, this.#reader.pid]
   }
 
   #told(event: EventRecord): void {
@@ -112,10 +118,10 @@ export class Watcher {
         breakTimeMs: 0,
       })
       .toString('hex')
-    const taken = await ask(this.#agent, { do: 'ioctl', fd: this.#sentinel, request: abi.SETLEASE, argument })
+    const taken = await ask(this.#guard, { do: 'ioctl', fd: this.#sentinel, request: abi.SETLEASE, argument })
     const { id } = abi.decodeLease(Buffer.from(taken.value, 'hex'))
     const release = abi.encodeU64(id).toString('hex')
-    await ask(this.#agent, { do: 'ioctl', fd: this.#sentinel, request: abi.RELEASE, argument: release })
+    await ask(this.#guard, { do: 'ioctl', fd: this.#sentinel, request: abi.RELEASE, argument: release })
     return id
   }
 
