@@ -68,7 +68,7 @@ class Agent {
       case 'exit':
         return leave()
       case 'fork':
-        return this.#fork(command.id, command.uid)
+        return this.#fork(command.id, command.apart)
       case 'become':
         return become(command.uid)
       case 'exec':
@@ -83,7 +83,7 @@ class Agent {
     }
   }
 
-  #fork(id: string, uid: number | undefined): Result {
+  #fork(id: string, apart: { uid: number } | undefined): Result {
     const pid = forkProcess()
     if (pid > 0) return { errno: 0, value: String(pid) }
     raw.close(this.#channel)
@@ -94,7 +94,10 @@ class Agent {
     this.#id = id
     this.#channel = connectStream(hostSocket(this.#directory))
     this.#carryOut.mailbox = bindMailbox(mailboxOf(this.#directory, id))
-    if (uid !== undefined && become(uid).errno !== 0) return leave()
+    if (apart !== undefined) {
+      check(raw.setsid(), 'setsid')
+      if (apart.uid !== 0 && become(apart.uid).errno !== 0) return leave()
+    }
     return this.serve()
   }
 

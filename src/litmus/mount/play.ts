@@ -60,7 +60,7 @@ export class MountWorld implements World {
       await world.#mount.watcher.events()
       world.#makeFiles(scenario)
       for (const { name, user } of scenario.processes) {
-        const link = await stage.agent(world.#agentId(name), user === 'root' ? null : UIDS[user])
+        const link = await stage.agent(world.#agentId(name), UIDS[user])
         world.#add(new Actor(name, link, user))
       }
       return world

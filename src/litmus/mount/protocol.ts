@@ -55,8 +55,11 @@ export type Command =
   | { readonly do: 'tell'; readonly path: string }
   | { readonly do: 'become'; readonly uid: number }
   | { readonly do: 'kill'; readonly pid: number; readonly signo: number }
-  /** The child says hello as agent `id`; it becomes user `uid` first, if one is given. */
-  | { readonly do: 'fork'; readonly id: string; readonly uid?: number }
+  /**
+   * The child says hello as agent `id`. With `apart` it leaves the session, in which anybody may send SIGCONT to
+   * anybody, and becomes user `uid`.
+   */
+  | { readonly do: 'fork'; readonly id: string; readonly apart?: { readonly uid: number } }
   | { readonly do: 'exec' }
   | { readonly do: 'exit' }
   /** Answers with the signals that came. */

@@ -78,14 +78,14 @@ export class Stage {
     return new Stage(options, server, await startFirst(server))
   }
 
-  /** @param uid null: root, with every capability. */
-  async agent(id: string, uid: number | null): Promise<AgentLink> {
-    return await this.forkOf(this.#first, id, uid)
+  /** A process of its own, as from another terminal; user 0 has every capability. */
+  async agent(id: string, uid: number): Promise<AgentLink> {
+    return await this.forkOf(this.#first, id, { uid })
   }
 
-  async forkOf(parent: AgentLink, id: string, uid: number | null = null): Promise<AgentLink> {
+  async forkOf(parent: AgentLink, id: string, apart?: { uid: number }): Promise<AgentLink> {
     const arrival = this.expect(id)
-    const answer = await parent.command({ do: 'fork', id, ...(uid === null ? {} : { uid }) })
+    const answer = await parent.command({ do: 'fork', id, ...(apart === undefined ? {} : { apart }) })
     if (answer?.errno !== 0) throw new Error(`agent ${parent.id} cannot fork: ${answer?.errno ?? 'it ended'}`)
     return await arrival
   }

@@ -22,7 +22,7 @@ export interface Watched {
 
 /** Who makes agents. */
 export interface AgentMaker {
-  agent(id: string, uid: number | null): Promise<AgentLink>
+  agent(id: string, uid: number): Promise<AgentLink>
 }
 
 /** Fails if the promise takes longer than anything may that must not wait. */
@@ -72,8 +72,8 @@ export class Watcher {
   }
 
   static async start(maker: AgentMaker, watched: Watched): Promise<Watcher> {
-    const agent = await maker.agent(`${watched.name}.watcher`, null)
-    const reader = await maker.agent(`${watched.name}.reader`, null)
+    const agent = await maker.agent(`${watched.name}.watcher`, 0)
+    const reader = await maker.agent(`${watched.name}.reader`, 0)
     const guard = await maker.agent(`${watched.name}.guard`, GUARD_UID)
     const path = `${watched.mountpoint}/sentinel`
     const opened = await ask(guard, { do: 'open', path, flags: c.O_RDWR })
