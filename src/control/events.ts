@@ -4,8 +4,8 @@
  */
 import type { EventRecord } from './formats/records.js'
 
-/** Lines that wait for one reader. */
-export const QUEUE_LENGTH_MAX = 1000
+/** Lines that wait for one reader: a truncate that meets a thousand leases tells of all of them in one step. */
+export const QUEUE_LENGTH_MAX = 4096
 
 export class EventQueue {
   readonly #lines: Buffer[] = []
