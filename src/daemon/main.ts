@@ -11,6 +11,7 @@ export {
   DATA_TYPE,
   isAlive,
   isHoldfast,
+  isMakeshift,
   liveEngines,
   removeDead,
   runDirectory,
