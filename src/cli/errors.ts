@@ -48,12 +48,12 @@ const FUSERMOUNT_ADVICE: readonly (readonly [RegExp, string])[] = [
   [/too many FUSE filesystems/, "end a mount ('holdfast status'), or set mount_max in /etc/fuse.conf"],
   [/not owned by user/, "in a directory like /tmp only the owner's own can be mounted over; use 'sudo'"],
   [
-    /no write access|mountpoint.*Permission denied/,
+    /no write access|failed to open .*Permission denied/,
     "only what you may write to can be mounted over: 'chmod u+w', or use 'sudo'",
   ],
   [/Text file busy/, "a program that is being executed cannot be mounted over without root: use 'sudo'"],
   [/filesystem type .* is forbidden/, "on this file system only root can mount: use 'sudo'"],
-  [/could not determine username/, 'fusermount3 serves users with a name in /etc/passwd only'],
+  [/could not determine username/, "it serves only users with a name in /etc/passwd: use 'sudo'"],
   [
     /Operation not permitted/,
     "fusermount3 must be owned by root and set-user-ID, and 'no new privileges' must not be set: install the package fuse3 again, or use 'sudo'",

@@ -302,7 +302,9 @@ export class Engine {
       reason = `the mount was detached, and cannot be attached again: ${(error as Error).message}`
       mount.dropSpare()
     }
-    this.service.events.publish({ time: timestamp(), event: 'bypassed', ...pathText(path), reason }, [])
+    const event = { time: timestamp(), event: 'bypassed', ...pathText(path), reason } as const
+    // Whoever mounted it is told; root sees everything.
+    this.service.events.publish(event, [process.geteuid?.() ?? 0])
   }
 
   /** A `run` mount goes with its last lease. */
