@@ -195,6 +195,6 @@ function openFiles(): Finding {
     what: 'open files',
     value: `${line?.[2] ?? '?'} at most`,
     verdict: 'ok',
-    means: 'files beyond are reopened by their handle when they are needed',
+    means: `files beyond are reopened by their ${needsFusermount() ? 'name' : 'handle'} when they are needed`,
   }
 }

@@ -65,14 +65,24 @@ export class Data {
       const result = readFully(fd, buffer, offset)
       return result < 0 ? result : buffer.subarray(0, result)
     }
-    // The kernel asks for 128 KiB at a time, and io threads ask in any order: the file system below would not see
-    // that somebody reads from one end to the other.
-    const aheadSize = offset === handle.readEnd && offset > 0 ? READ_AHEAD_BYTES : 0
+    const isSequential = offset === handle.readEnd && offset > 0
     handle.readEnd = offset + size
     const cached = this.readWithoutWaiting(fd, offset, size)
     if (cached !== null) return cached
+    const aheadSize = isSequential ? this.aheadSize(handle) : 0
     const job: Job = { kind: 'read', fd, offset, size, aheadSize }
     return this.inIoThread(request, job, ({ data }) => data ?? Buffer.alloc(0))
+  }
+
+  /**
+   * How much to read ahead of what is being read. The kernel asks us for 128 KiB at a time, and io threads ask in any
+   * order: the file system below would not see that somebody reads from one end to the other.
+   */
+  private aheadSize(handle: Handle): number {
+    const end = handle.readEnd
+    if (handle.aheadEnd >= end + READ_AHEAD_BYTES / 2 && handle.aheadEnd <= end + READ_AHEAD_BYTES) return 0
+    handle.aheadEnd = end + READ_AHEAD_BYTES
+    return READ_AHEAD_BYTES
   }
 
   private readWithoutWaiting(fd: number, offset: number, size: number): Uint8Array | null {

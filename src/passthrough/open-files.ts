@@ -22,6 +22,8 @@ export class Handle implements OpenFile {
   fd = -1
   /** Where the last read through the daemon ended. */
   readEnd = 0
+  /** How far the file system below was told to read ahead. */
+  aheadEnd = 0
 
   constructor(fh: number, node: Inode, flags: number, openedBy: number, isPassthrough: boolean) {
     this.fh = fh
