@@ -135,6 +135,7 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
     test('root sees that there is a mount, and its commands neither fail nor touch it', async () => {
       const status = await box.holdfast('status')
       expect(status).toMatchObject({ code: 0, stderr: '' })
+      expect(status.stdout).toContain(`${file}: mounted by uid ${USER}`)
       expect(box.isMounted(file)).toBe(true)
     })
 

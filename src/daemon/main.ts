@@ -9,6 +9,7 @@ export { type FuseAbility, probeFuse } from './probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
+  foreignMounts,
   isAlive,
   isHoldfast,
   isMakeshift,

@@ -138,6 +138,13 @@ function ownerOf(mount: MountInfo): number | null {
   return option === undefined ? null : Number(option.slice('user_id='.length))
 }
 
+/** Mounts of other users, which nobody else can look into, root included. */
+export function foreignMounts(): { readonly mountpoint: Buffer; readonly uid: number }[] {
+  return readMounts()
+    .filter((mount) => mount.type === DATA_TYPE && !isTrusted(mount))
+    .map((mount) => ({ mountpoint: mount.mountpoint, uid: ownerOf(mount) ?? -1 }))
+}
+
 /** Control directories of the engines that live, of those this user can see. */
 export function liveEngines(mounts = readMounts()): string[] {
   const controls = new Set<string>()

@@ -150,7 +150,7 @@ export function removeMount(mountpoint: Buffer, options: { lazy: boolean }): voi
 }
 
 /** One message of at least one byte with a descriptor (SCM_RIGHTS), close-on-exec. Throws a LinuxError. */
-export function receiveDescriptor(socket: number): number {
+function receiveDescriptor(socket: number): number {
   const byte = Buffer.alloc(1)
   const iovec = new BigUint64Array([addressOf(byte), 1n])
   // struct cmsghdr (16 bytes) and one int, padded.
