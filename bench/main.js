@@ -11,7 +11,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measureRow } from './measure.js'
-import { formatTable } from './report.js'
+import { formatRules, formatTable } from './report.js'
 import { FULL, QUICK, ROWS } from './rows.js'
 import { hasProgram, makeWorld } from './world.js'
 
@@ -134,7 +134,7 @@ function runInside(root, isPinned) {
   })
 }
 
-/** The pure rules, in this process: they need no mount. @returns {Promise<{ stepsPerSecond: number, bytesFor100kLeases: number } | null>} */
+/** The pure rules, in this process: they need no mount. */
 async function benchRules() {
   if (!isWanted(RULES)) return null
   progress(RULES)
@@ -186,14 +186,7 @@ async function outside() {
   console.log(`\n${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`)
   console.log('First column: the backing directory. [x]: multiples of it, median (min..max) of the rounds.\n')
   if (sections.length > 0) for (const line of formatTable(sections, targets)) console.log(line)
-  if (rules !== null) {
-    const steps = Math.round(rules.stepsPerSecond).toLocaleString('en')
-    const reached = rules.stepsPerSecond >= 500_000 && rules.bytesFor100kLeases < 100e6 ? 'yes' : 'NO'
-    console.log(
-      `\nrules: ${steps} steps/s (goal 500,000), ${(rules.bytesFor100kLeases / 1e6).toFixed(1)} MB for`,
-    )
-    console.log(`100,000 leases on 1,000 files (goal 100 MB): ${reached}`)
-  }
+  if (rules !== null) for (const line of ['', ...formatRules(rules)]) console.log(line)
   for (const line of missing) console.log(`\nnot measured: ${line}`)
 }
 

@@ -63,13 +63,21 @@ export async function measureRow(world, row, scale, rounds) {
   if (targets.length === 0) return []
   /** @type {Map<string, number[][]>} For each target one list of figures per round. */
   const figures = new Map(targets.map((target) => [target.name, []]))
-  await warmUp(world, row, targets, scale)
-  for (let round = 0; round < rounds; round++) {
+  if (row.isOnce !== true) await warmUp(world, row, targets, scale)
+  for (let round = 0; round < (row.isOnce === true ? 1 : rounds); round++) {
     for (let place = 0; place < targets.length; place++) {
       const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
       figures.get(target.name)?.push(await row.measure(world, target, scale))
     }
+  }
+  const goalOf = (/** @type {number} */ index) => {
+    const goal = row.goals?.[index] ?? null
+    if (goal === null || typeof goal !== 'object') return goal
+    const others = (figures.get('holdfast') ?? []).map(
+      (measured) => (measured[goal.of] ?? Number.NaN) / row.nsPerUnit,
+    )
+    return Math.round(goal.times * spread(others).median)
   }
   return row.names.map((name, index) => {
     const column = (/** @type {string} */ target) =>
@@ -78,7 +86,7 @@ export async function measureRow(world, row, scale, rounds) {
     return {
       name,
       unit: row.unit,
-      goal: row.goals?.[index] ?? null,
+      goal: goalOf(index),
       targets: Object.fromEntries(
         targets.map((target) => {
           const own = column(target.name)

@@ -82,3 +82,48 @@ export function formatTable(sections, targets) {
   }
   return align(rows)
 }
+
+/** What the rules have to reach by themselves. */
+const RULES_GOALS = { stepsPerSecond: 1_000_000, bytesPerLease: 300, growth: 2 }
+
+/** @param {boolean} isReached */
+const mark = (isReached) => (isReached ? 'yes' : 'NO')
+
+/** @param {number} value */
+const count = (value) => Math.round(value).toLocaleString('en')
+
+/**
+ * What the rules cost by themselves. The last point of a curve is what many leases cost: at most twice the first.
+ * @param {import('./lease-rules.js').RulesResult} rules
+ */
+export function formatRules({ cases, bytesPerLease, curves }) {
+  const goals = RULES_GOALS
+  const steps = cases.map(({ name, stepsPerSecond }) => [
+    `rules: ${name}`,
+    count(stepsPerSecond),
+    'steps/s',
+    count(goals.stepsPerSecond),
+    mark(stepsPerSecond >= goals.stepsPerSecond),
+  ])
+  const memory = [
+    'rules: heap for each of 100,000 leases',
+    count(bytesPerLease),
+    'bytes',
+    count(goals.bytesPerLease),
+    mark(bytesPerLease <= goals.bytesPerLease),
+  ]
+  const growth = curves.flatMap(({ name, points }) =>
+    points.map((point, index) => {
+      const first = points[0]?.ns ?? Number.NaN
+      const isLast = index === points.length - 1
+      return [
+        `rules: ${name}: ${count(point.count)}`,
+        count(point.ns),
+        'ns',
+        isLast ? `${count(goals.growth * first)}` : '',
+        isLast ? mark(point.ns <= goals.growth * first) : '',
+      ]
+    }),
+  )
+  return align([['', 'measured', 'unit', 'goal', ''], ...steps, memory, ...growth])
+}

@@ -46,9 +46,11 @@ export const QUICK = {
  * @property {string[]} names One measurement gives one figure for each.
  * @property {string} unit
  * @property {number} nsPerUnit
- * @property {(number | 'bindfs')[]} [goals] For each name: at most this multiple of the backing directory, or at
- *   most what bindfs takes. For rows that only Holdfast has: at most so many of the unit.
+ * @property {(number | 'bindfs' | null | { times: number, of: number })[]} [goals] For each name: at most this
+ *   multiple of the backing directory, or at most what bindfs takes. For rows that only Holdfast has: at most so
+ *   many of the unit, or so many times what another name of the row (by its index) takes.
  * @property {boolean} [onlyHoldfast]
+ * @property {boolean} [isOnce] One round without warming up: what is measured does that itself.
  * @property {boolean} [isSlow] Runs as often as in a quick benchmark.
  * @property {(world: World, scale: Scale) => void} [prepare]
  * @property {(world: World, target: Target, scale: Scale) => number[] | Promise<number[]>} measure Nanoseconds.
@@ -57,6 +59,8 @@ export const QUICK = {
 const MICROSECONDS = { unit: 'us', nsPerUnit: 1e3 }
 const MILLISECONDS = { unit: 'ms', nsPerUnit: 1e6 }
 const FILES_PER_DIRECTORY = 100
+/** 100,000 leases, each an ioctl. */
+const LEASES_TIMEOUT_MS = 300_000
 
 /** @param {World} world @param {string[]} args */
 function ops(world, ...args) {
@@ -120,6 +124,16 @@ function prepareArchive(world, scale) {
  */
 const onFile = (command, file, amount) => (world, target, scale) =>
   ops(world, command, within(target, file), String(amount(scale)))
+
+/**
+ * The best of several loops for each count: all leases are taken and kept by one process, which takes too long to
+ * do it again for each round.
+ * @param {World} world @param {Target} target @param {Scale} scale @param {number} files @param {number[]} counts
+ */
+function leaseAmong(world, target, scale, files, counts) {
+  const args = ['lease-among', target.directory, files, 3 * scale.loopMs, ...counts].map(String)
+  return call(world.ops, args, LEASES_TIMEOUT_MS).trim().split('\n').map(Number)
+}
 
 /** @param {Scale} scale */
 const loopMs = (scale) => scale.loopMs
@@ -218,6 +232,23 @@ export const ROWS = [
     onlyHoldfast: true,
     prepare: prepareSmallFile,
     measure: onFile('lease', 'small', loopMs),
+  },
+  {
+    ...MICROSECONDS,
+    // One less than a user may have by default: the one that is set and released is the last.
+    names: ['lease, 1 on 10,000 files', 'lease, 1,000 there', 'lease, 100,000 there'],
+    goals: [null, null, { times: 2, of: 0 }],
+    onlyHoldfast: true,
+    isOnce: true,
+    measure: (world, target, scale) => leaseAmong(world, target, scale, 10_000, [1, 1_000, 99_999]),
+  },
+  {
+    ...MICROSECONDS,
+    names: ['lease, 1 on one file', 'lease, 100 there', 'lease, 10,000 there'],
+    goals: [null, null, { times: 2, of: 0 }],
+    onlyHoldfast: true,
+    isOnce: true,
+    measure: (world, target, scale) => leaseAmong(world, target, scale, 1, [1, 100, 10_000]),
   },
   {
     ...MICROSECONDS,

@@ -4,18 +4,24 @@
  *
  * Open a file on a Holdfast mount and ask on its descriptor:
  *
- *     struct holdfast_lease lease = { .mode = HOLDFAST_LEASE_READ, .flags = HOLDFAST_LEASE_EXCLUSIVE };
- *     if (ioctl(fd, HOLDFAST_SETLEASE, &lease) == 0)
- *             ...  nobody takes bytes of this file away until HOLDFAST_RELEASE or the last close
+ *     __u64 lease;
+ *     if (holdfast_lease_whole(fd, HOLDFAST_LEASE_READ, HOLDFAST_LEASE_EXCLUSIVE, &lease) == 0)
+ *             ...  nobody takes bytes of this file away until holdfast_release() or the last close
  *
  * Reserved fields and unknown flag bits must be zero, else EINVAL. On a file that is not Holdfast's every
- * request fails with ENOTTY. What leases and pins promise: docs/SEMANTICS.md.
+ * request fails with ENOTTY. What leases and pins promise: docs/SEMANTICS.md. The functions at the end are
+ * short ways to write the ioctls; the structs and numbers are the interface, and are enough by themselves.
  */
 #ifndef HOLDFAST_H
 #define HOLDFAST_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/ioctl.h>
 #include <linux/types.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
 
 /* holdfast_lease.mode */
 #define HOLDFAST_LEASE_READ 1  /* tell me of layout changes, or forbid them */
@@ -102,5 +108,148 @@ struct holdfast_info {
 #define HOLDFAST_UNPIN _IOW('H', 6, __u64)              /* a pin id; on any file of the mount, or the pinctx */
 #define HOLDFAST_QUERY _IOWR('H', 7, struct holdfast_query)
 #define HOLDFAST_INFO _IOR('H', 8, struct holdfast_info)
+
+/*
+ * The functions return what the system call below them does: 0 (holdfast_open: a descriptor), or -1 with the
+ * reason in errno. `fd` is a file on a Holdfast mount, open in any mode.
+ */
+
+/* A lease to fill in further (start, length, break_ms) and to take with holdfast_lease_set. */
+static inline void holdfast_lease_init(struct holdfast_lease *lease, __u32 mode, __u32 flags)
+{
+	memset(lease, 0, sizeof *lease);
+	lease->mode = mode;
+	lease->flags = flags;
+}
+
+/* Takes a lease (id 0) or changes mode and level of one; `lease` then says what it has become. */
+static inline int holdfast_lease_set(int fd, struct holdfast_lease *lease)
+{
+	return ioctl(fd, HOLDFAST_SETLEASE, lease);
+}
+
+/* Takes a lease on the whole file, however long it becomes. */
+static inline int holdfast_lease_whole(int fd, __u32 mode, __u32 flags, __u64 *id)
+{
+	struct holdfast_lease lease;
+
+	holdfast_lease_init(&lease, mode, flags);
+	if (holdfast_lease_set(fd, &lease) != 0)
+		return -1;
+	*id = lease.id;
+	return 0;
+}
+
+/* Changes mode and level of a lease, in one step; its range stays. */
+static inline int holdfast_lease_change(int fd, __u64 id, __u32 mode, __u32 flags)
+{
+	struct holdfast_lease lease;
+
+	holdfast_lease_init(&lease, mode, flags);
+	lease.id = id;
+	return holdfast_lease_set(fd, &lease);
+}
+
+/*
+ * The lease of this open file description that follows `lease->id`: from a zeroed struct on, call it until it
+ * fails with ENOENT.
+ */
+static inline int holdfast_lease_next(int fd, struct holdfast_lease *lease)
+{
+	return ioctl(fd, HOLDFAST_GETLEASE, lease);
+}
+
+/* Gives up a lease; id 0: all leases of this open file description, or none of them. */
+static inline int holdfast_release(int fd, __u64 id)
+{
+	return ioctl(fd, HOLDFAST_RELEASE, &id);
+}
+
+/*
+ * The calling process becomes an owner, or chooses another signal (0: none). `value` arrives in
+ * si_value.sival_int; the number of the descriptor is a good one.
+ */
+static inline int holdfast_own(int fd, __u64 lease, int signo, int value)
+{
+	struct holdfast_owner owner;
+
+	memset(&owner, 0, sizeof owner);
+	owner.lease = lease;
+	owner.op = HOLDFAST_OWNER_ADD;
+	owner.signo = signo;
+	owner.value = value;
+	return ioctl(fd, HOLDFAST_SETOWN, &owner);
+}
+
+/* The calling process is no owner any more; the lease stays. */
+static inline int holdfast_disown(int fd, __u64 lease)
+{
+	struct holdfast_owner owner;
+
+	memset(&owner, 0, sizeof owner);
+	owner.lease = lease;
+	owner.op = HOLDFAST_OWNER_REMOVE;
+	return ioctl(fd, HOLDFAST_SETOWN, &owner);
+}
+
+/*
+ * Pins bytes under an exclusive lease that covers them; length 0 is "to the end". `fd` is the leased file (the
+ * pin is the process's) or a pin context, see holdfast_open.
+ */
+static inline int holdfast_pin_range(int fd, __u64 lease, __u64 start, __u64 length, __u64 *id)
+{
+	struct holdfast_pin pin;
+
+	memset(&pin, 0, sizeof pin);
+	pin.lease = lease;
+	pin.start = start;
+	pin.length = length;
+	if (ioctl(fd, HOLDFAST_PIN, &pin) != 0)
+		return -1;
+	*id = pin.id;
+	return 0;
+}
+
+/* Undoes one holdfast_pin_range, on any file of the mount or on the pin context. */
+static inline int holdfast_unpin(int fd, __u64 pin)
+{
+	return ioctl(fd, HOLDFAST_UNPIN, &pin);
+}
+
+/* Would this change (HOLDFAST_QUERY_...) go ahead? See query->error. To ask about a truncate to N: start N. */
+static inline int holdfast_query_change(int fd, __u32 op, __u64 start, __u64 length, struct holdfast_query *query)
+{
+	memset(query, 0, sizeof *query);
+	query->op = op;
+	query->start = start;
+	query->length = length;
+	return ioctl(fd, HOLDFAST_QUERY, query);
+}
+
+static inline int holdfast_info_get(int fd, struct holdfast_info *info)
+{
+	memset(info, 0, sizeof *info);
+	return ioctl(fd, HOLDFAST_INFO, info);
+}
+
+/*
+ * Opens a file of the control directory that belongs to `fd`'s mount: "pinctx" (O_RDWR) for a new pin context,
+ * "events" (O_RDONLY) to be told what happens. Give O_CLOEXEC where it must not be inherited.
+ */
+static inline int holdfast_open(int fd, const char *name, int flags)
+{
+	struct holdfast_info info;
+	char path[sizeof info.control + 32];
+	int length;
+
+	if (holdfast_info_get(fd, &info) != 0)
+		return -1;
+	length = snprintf(path, sizeof path, "%.*s/%s", (int)sizeof info.control, info.control, name);
+	if (length < 0 || (size_t)length >= sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, flags);
+}
 
 #endif

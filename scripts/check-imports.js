@@ -35,11 +35,15 @@ const FOLDERS = {
     packages: ['commander', '@commander-js/extra-typings'],
     node: true,
   },
-  litmus: { folders: ['lib', 'lease', 'client', 'linux'], packages: [], node: true },
+  litmus: {
+    folders: ['lib', 'lease', 'client', 'linux'],
+    packages: ['commander', '@commander-js/extra-typings'],
+    node: true,
+  },
 }
 
 /** Tests and what they share (`test-*.ts`) may use these, and Node's modules, in every folder. */
-const TEST_PACKAGES = ['vitest', 'fast-check']
+const TEST_PACKAGES = ['vitest', 'fast-check', 'rolldown']
 
 /**
  * @typedef {object} Import

@@ -15,6 +15,7 @@ const TOOLS = [
   { needs: '/usr/include/stdio.h', package: 'libc6-dev', tests: 'tests with C programs' },
   { needs: '/usr/include/linux/fuse.h', package: 'linux-libc-dev', tests: 'tests with C programs' },
   { needs: 'make', package: 'make', tests: 'the C build on a mount' },
+  { needs: 'g++', package: 'g++', tests: 'the check of the C header as C++' },
   { needs: 'clang', package: 'clang', tests: 'the check of the C header with a second compiler' },
   { needs: 'git', package: 'git', tests: 'git on a mount' },
   { needs: 'rsync', package: 'rsync', tests: 'comparison of trees with rsync' },

@@ -474,7 +474,19 @@ describe('help', () => {
     inSandbox(async (box) => {
       const top = await box.holdfast('--help')
       expect(top).toMatchObject({ code: 0, stderr: '' })
-      const commands = ['mount', 'umount', 'run', 'lease', 'leases', 'pins', 'who', 'status', 'doctor']
+      const commands = [
+        'mount',
+        'umount',
+        'run',
+        'lease',
+        'leases',
+        'pins',
+        'who',
+        'watch',
+        'revoke',
+        'status',
+        'doctor',
+      ]
       for (const command of commands) {
         expect(top.stdout).toContain(command)
         const help = await box.holdfast(command, '--help')

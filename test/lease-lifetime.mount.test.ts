@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Agent } from './support/agent.js'
 import { type EventReader, readEvents } from './support/events.js'
 import { eventuallyTrue } from './support/eventually.js'
-import { ACTIVE, EXCLUSIVE, NORMAL, READ } from './support/ioctl.js'
+import { ACTIVE, EXCLUSIVE, NORMAL, READ, WRITE } from './support/ioctl.js'
 import { Sandbox, SOON_MS } from './support/sandbox.js'
 
 const PAGE = 4096
@@ -435,6 +435,24 @@ describe.each([
       await expectHeld(file)
       await agent.call('close', copy)
       await expectFree(file)
+    })
+
+    test('P6: a close counts before any change that comes later, also while the control directory is busy', async () => {
+      const { file, agent, fd, lease } = await holder()
+      const control = await agent.controlDirectory(fd)
+      const script = 'while :; do cat "$1/version" "$1/leases" "$1/metrics"; done'
+      const busy = [0, 1, 2].map(() => box.start(['sh', '-c', `${script} > /dev/null`, 'sh', control]))
+      // Neither the lease nor its end is in question here, only the pin: changes are its own (X5).
+      await agent.setLease(fd, { id: lease, mode: WRITE })
+      for (let round = 0; round < 80; round++) {
+        const context = await agent.openPinContext(fd)
+        await agent.pin(context, lease)
+        if (round % 20 === 0) expect(await agent.call('truncate', file, 4)).toBe('EDEADLK')
+        await agent.call('close', context)
+        expect(await agent.call('truncate', file, 0), `round ${round}`).toBe('0')
+        await agent.call('truncate', file, 8)
+      }
+      await Promise.all(busy.map((each) => each.kill()))
     })
 
     test('P2: a context sent to another process keeps its pins when the first process is killed', async () => {

@@ -117,6 +117,26 @@ describe('run: who is killed', () => {
     }),
   )
 
+  test.each([['the data mount'], ['the control mount'], ['every mount']])(
+    'an administrator aborts the connection of %s: nothing is left that says "not connected"',
+    async (which) => {
+      await inSandbox(async (box) => {
+        const file = await box.file('data')
+        const running = await box.run([file])
+        for (const mount of box.fuseMounts()) {
+          const isData = mount.target.endsWith('data')
+          if (which === 'every mount' || isData === (which === 'the data mount')) box.abort(mount)
+        }
+        if (which === 'the control mount') await expectProtected(box, file)
+        else await box.allGone()
+        expect(running.result, 'COMMAND goes on').toBeUndefined()
+        await running.kill()
+        await box.allGone()
+        await expectFree(box, file)
+      })()
+    },
+  )
+
   test(
     'run: a COMMAND whose engine was killed can still be ended, and no later one is disturbed',
     inSandbox(async (box) => {

@@ -7,6 +7,7 @@
  *   ops seq-read FILE MS          ops seq-write FILE MS       ops mmap-read FILE MS  (ns per MiB)
  *   ops rand-read FILE COUNT      ops rand-write FILE COUNT
  *   ops lease FILE MS             ops refused FILE MS
+ *   ops lease-among DIR FILES MS COUNT...   set+release, while COUNT leases are held on so many files of DIR
  *   ops exec PROGRAM ARGS...      time of a whole program
  *   ops started PROGRAM ARGS...   time until PROGRAM has printed the clock; made for `ops now` at its end
  *   ops now                       prints the monotonic clock
@@ -24,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -116,6 +118,62 @@ static void do_lease(const char *path, int fd)
 	take_lease(path, fd, &id);
 	if (ioctl(fd, HOLDFAST_RELEASE, &id) != 0)
 		die(path);
+}
+
+enum { AMONG_FILES_MAX = 10000, RANGE_BYTES = 4096, PASSES_AMONG = 5 };
+
+/* Normal read leases of a range each, side by side, through one descriptor for each file. */
+static void hold_more(const char *directory, int files, int64_t from, int64_t to, int *fds)
+{
+	for (int64_t i = from; i < to; i++) {
+		char path[4096];
+		int which = (int)(i % files);
+		struct holdfast_lease lease = {.mode = HOLDFAST_LEASE_READ,
+					       .start = (uint64_t)(i / files) * RANGE_BYTES,
+					       .length = RANGE_BYTES};
+		snprintf(path, sizeof path, "%s/held-%d", directory, which);
+		if (fds[which] < 0)
+			fds[which] = open_file(path, O_RDWR | O_CREAT);
+		if (ioctl(fds[which], HOLDFAST_SETLEASE, &lease) != 0)
+			die(path);
+	}
+}
+
+/* Set and release on one of those files, through a descriptor of its own. */
+static void lease_among(const char *directory, int files, int64_t ms, char **counts)
+{
+	static int fds[AMONG_FILES_MAX];
+	struct rlimit limit = {files + 1000, files + 1000};
+	char path[4096];
+	int64_t held = 0;
+	if (files > AMONG_FILES_MAX || setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		die("setrlimit");
+	for (int i = 0; i < files; i++)
+		fds[i] = -1;
+	snprintf(path, sizeof path, "%s/held-0", directory);
+	int fd = open_file(path, O_RDWR | O_CREAT);
+	for (; *counts != NULL; counts++) {
+		int64_t count = number(*counts), best = INT64_MAX;
+		hold_more(directory, files, held, count, fds);
+		held = count;
+		for (int pass = 0; pass < PASSES_AMONG; pass++) {
+			int64_t done = 0, start = now(), t;
+			do {
+				uint64_t id;
+				struct holdfast_lease lease = {.mode = HOLDFAST_LEASE_READ};
+				if (ioctl(fd, HOLDFAST_SETLEASE, &lease) != 0)
+					die("SETLEASE");
+				id = lease.id;
+				if (ioctl(fd, HOLDFAST_RELEASE, &id) != 0)
+					die("RELEASE");
+				done++;
+				t = now();
+			} while (t < start + ms * 1000000);
+			if ((t - start) / done < best)
+				best = (t - start) / done;
+		}
+		report(best, 1);
+	}
 }
 
 static void do_refused(const char *path, int fd)
@@ -374,6 +432,8 @@ int main(int argc, char **argv)
 		random_access(do_write, path, number(third));
 	} else if (strcmp(command, "lease") == 0) {
 		loop(do_lease, path, open_file(path, O_RDWR), number(third));
+	} else if (strcmp(command, "lease-among") == 0 && argc > 5) {
+		lease_among(path, (int)number(third), number(argv[4]), argv + 5);
 	} else if (strcmp(command, "refused") == 0) {
 		refused(path, number(third));
 	} else if (strcmp(command, "exec") == 0 && argc > 2) {

@@ -17,6 +17,8 @@ else can use FILE then, and reading it is slower.`,
 Examples:
   sudo holdfast mount /srv/models                 paths stay as they are
   sudo holdfast mount /srv/models /mnt/models     shown at another place
+  sudo holdfast mount /srv/models --break-time 2000 --on-timeout kill
+  sudo holdfast mount /srv/models -o ro,break-time=2000   as fstab writes it, see 'holdfast setup'
 
 Without a lease nothing changes for anyone; any program may take one on a file it has open.
 Files stay where they are, and after 'holdfast umount' everything is as before.
@@ -30,6 +32,7 @@ Example:
 Examples:
   exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive     until 'exec 3<&-'
   holdfast lease --exclusive /srv/models/a.gguf -- sha256sum /srv/models/a.gguf
+  holdfast lease --write --wait --start 0 --length 4096 /srv/models/a.gguf -- ./rewrite-header
 
 FILE must be under a Holdfast mount ('holdfast mount', or 'holdfast run', which makes its own).
 An exclusive lease needs the owner of the file, root, or a descriptor open for writing.`,
@@ -47,7 +50,24 @@ Examples:
 Example:
   holdfast who /srv/models/a.gguf
 
-Where a lease has no owner left, the processes that have the file open are named.`,
+It names who holds or pins it, who waits to change it, whom it has refused, and says what
+truncating it would meet now. Where a lease has no owner left, the processes that have the
+file open are named. Of others' leases you see the one that would be in your way.`,
+  watch: `
+Examples:
+  holdfast watch
+  holdfast watch /srv/models --json | jq 'select(.event == "refused")'
+
+You see what happens to your own files, leases and processes; root sees all. It ends with
+Ctrl-C, or with the last mount.`,
+  revoke: `
+Examples:
+  holdfast revoke 17
+  sudo holdfast revoke 17 --kill
+
+The owner of the file, who took the lease, and root may. Its owners are told, and from then
+on it protects nothing. A pinned lease cannot be revoked (EBUSY): --kill ends the processes
+that own it or pin it, for whoever may kill each of them, and otherwise nobody.`,
   status: `
 Example:
   holdfast status --json
@@ -58,4 +78,12 @@ Example:
   sudo holdfast doctor
 
 Every line is a fact and what follows from it; exit code 1 if mounting is not possible.`,
+  setup: `
+Examples:
+  sudo holdfast setup
+  sudo mount -t fuse.holdfast /srv/models /mnt/models -o ro,break-time=2000
+  echo '/srv/models /srv/models fuse.holdfast nosuid,nofail 0 0' | sudo tee -a /etc/fstab
+  sudo systemctl enable --now "holdfast@$(systemd-escape -p /srv/models).service"
+
+An engine that gets SIGTERM ends with its last lease; a second one ends it at once.`,
 } as const

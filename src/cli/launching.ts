@@ -37,6 +37,7 @@ export interface PolicyOptions {
   readonly breakTime?: string | undefined
   readonly maxLeases?: string | undefined
   readonly maxPins?: string | undefined
+  readonly onTimeout?: string | undefined
 }
 
 export function parsePolicy(options: PolicyOptions): LeasePolicy {
@@ -46,9 +47,13 @@ export function parsePolicy(options: PolicyOptions): LeasePolicy {
     if (value >= 1 && value <= max) return value
     throw new CommandError(`${option} ${text}: not a number from 1 to ${max}`, 2)
   }
+  const { onTimeout = DEFAULT_POLICY.onTimeout } = options
+  if (onTimeout !== 'revoke' && onTimeout !== 'kill') {
+    throw new CommandError(`--on-timeout ${onTimeout}: neither revoke nor kill`, 2)
+  }
   const d = DEFAULT_POLICY
   return {
-    ...d,
+    onTimeout,
     breakTimeMs: number('--break-time', options.breakTime, d.breakTimeMs, MAX_BREAK_TIME_MS),
     leaseCountMax: number('--max-leases', options.maxLeases, d.leaseCountMax, COUNT_MAX),
     pinCountMax: number('--max-pins', options.maxPins, d.pinCountMax, COUNT_MAX),
@@ -150,6 +155,10 @@ export async function serve(engine: Engine, plan: Plan): Promise<never> {
     throw error
   }
   dropStandardStreams()
+  process.on('SIGTERM', () => {
+    const leaseCount = engine.stop()
+    if (leaseCount > 0) logToKernel('SIGTERM', `waits for ${leaseCount} leases; a second one ends it at once`)
+  })
   try {
     await engine.serve()
   } catch (error) {

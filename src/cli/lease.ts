@@ -1,8 +1,7 @@
 /** `holdfast lease`: on an inherited descriptor for the calling shell, or on a FILE for a COMMAND. */
 import * as abi from '../control/formats/abi.js'
-import { launcherFds } from '../daemon/main.js'
+import { launcherFds, MAX_BREAK_TIME_MS } from '../daemon/main.js'
 import { Errno } from '../lib/errno.js'
-import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { statFd, writeAll } from '../linux/files.js'
@@ -18,13 +17,21 @@ import { controlOf, openTargets } from './targets.js'
 export interface LeaseOptions {
   readonly fd?: string | undefined
   readonly exclusive?: boolean | undefined
+  readonly normal?: boolean | undefined
   readonly write?: boolean | undefined
+  readonly start?: string | undefined
+  readonly length?: string | undefined
+  readonly wait?: boolean | undefined
+  readonly breakTime?: string | undefined
   readonly json?: boolean | undefined
 }
 
 const USAGE = "lease: which file? Write 'holdfast lease --fd N' or 'holdfast lease FILE -- COMMAND'"
 
 export function lease(file: string | undefined, command: readonly string[], options: LeaseOptions): void {
+  if (options.exclusive === true && options.normal === true) {
+    throw new CommandError('lease: either --normal or --exclusive', 2)
+  }
   if (file !== undefined && options.fd === undefined && command.length > 0) leaseFor(file, command, options)
   else if (file === undefined && options.fd !== undefined) leaseDescriptor(options.fd, options)
   else throw new CommandError(USAGE, 2)
@@ -40,9 +47,13 @@ function leaseFor(file: string, command: readonly string[], options: LeaseOption
       `${showPath(path)}: not under a Holdfast mount; 'holdfast mount' its directory first, or use 'holdfast run'`,
     )
   })
+  const wanted = requestOf(options)
+  const { start } = wanted.range
+  const wait = wanted.whenBusy === 'wait' ? ' wait' : ''
+  const words = `${wanted.mode} ${wanted.level} ${start} ${abi.rangeLength(wanted.range)} ${wanted.breakTimeMs}${wait}`
   const plan = runPlan({
     files: held,
-    request: (fd) => `lease ${fd} ${modeOf(options)} ${levelOf(options)}`,
+    request: (fd) => `lease ${fd} ${words}`,
     environment: readStrings(launcher, 'environ'),
     usedFds: launcherFds(launcher),
     isCommandAmbiguous: command[0]?.includes('=') ?? false,
@@ -50,26 +61,32 @@ function leaseFor(file: string, command: readonly string[], options: LeaseOption
   writeAll(1, plan.bytes)
 }
 
-function modeOf(options: LeaseOptions): 'read' | 'write' {
-  return options.write === true ? 'write' : 'read'
+function requestOf(options: LeaseOptions): Omit<abi.LeaseRequest, 'rangeGiven'> {
+  const start = numberOf('--start', options.start)
+  const length = numberOf('--length', options.length)
+  return {
+    id: 0,
+    range: { start, end: length === 0 ? Number.POSITIVE_INFINITY : start + length },
+    mode: options.write === true ? 'write' : 'read',
+    level: options.exclusive === true ? 'exclusive' : 'normal',
+    whenBusy: options.wait === true ? 'wait' : 'fail',
+    breakTimeMs: numberOf('--break-time', options.breakTime),
+  }
 }
 
-function levelOf(options: LeaseOptions): 'normal' | 'exclusive' {
-  return options.exclusive === true ? 'exclusive' : 'normal'
+function numberOf(option: string, text = '0'): number {
+  // 15 digits stay below 2^53, also when two of them are added.
+  const max = option === '--break-time' ? MAX_BREAK_TIME_MS : 999_999_999_999_999
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+  if (value <= max) return value
+  throw new CommandError(`${option} ${text}: not a number from 0 to ${max}`, 2)
 }
 
 function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
   if (!/^\d{1,9}$/.test(descriptor)) throw new CommandError(`--fd ${descriptor}: not a descriptor number`, 2)
   const fd = Number(descriptor)
   checkIsFile(fd)
-  const request = abi.encodeLeaseRequest({
-    id: 0,
-    range: WHOLE_FILE,
-    mode: modeOf(options),
-    level: levelOf(options),
-    whenBusy: 'fail',
-    breakTimeMs: 0,
-  })
+  const request = abi.encodeLeaseRequest(requestOf(options))
   ask(fd, abi.SETLEASE, request)
   const taken = abi.decodeLease(request)
   const owner = { lease: taken.id, signo: 0, value: 0 }
@@ -121,8 +138,12 @@ function reason(error: LinuxError): string {
       return 'an exclusive lease needs the owner of the file, root, or a descriptor open for writing'
     case Errno.ETXTBSY:
       return "another process has an exclusive lease on it: see 'holdfast who'"
+    case Errno.EINTR:
+      return 'a signal ended the wait'
+    case Errno.ENOLCK:
+      return 'this user has too many leases'
     case Errno.EAGAIN:
-      return "a conflicting lease or change is there: see 'holdfast who', and try again"
+      return "a conflicting lease or change is there: see 'holdfast who', and try again, or use --wait"
     default:
       return "see 'holdfast who'"
   }

@@ -1,4 +1,5 @@
 /** `holdfast leases`, `pins`, `who` and `status`: what the engines report, for people or as JSON. */
+import * as abi from '../control/formats/abi.js'
 import {
   formatAge,
   formatLength,
@@ -8,9 +9,11 @@ import {
   type ProcessRecord,
 } from '../control/formats/records.js'
 import { DATA_TYPE, foreignMounts, removeDead } from '../daemon/main.js'
+import { errnoName } from '../lib/errno.js'
+import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
-import { showPath } from '../linux/error.js'
-import { close, open, statFd } from '../linux/files.js'
+import { LinuxError, showPath } from '../linux/error.js'
+import { close, open, statFd, statPath } from '../linux/files.js'
 import { mountIdOf, readMounts } from '../linux/mounts.js'
 import {
   listDescriptors,
@@ -19,10 +22,12 @@ import {
   readDescriptorPath,
   readStatus,
 } from '../linux/processes.js'
+import * as raw from '../linux/raw.js'
+import { isType } from '../linux/stat.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import { print, printJson, printTable } from './output.js'
-import { type Report, readReports } from './report.js'
+import { NOTHING, type Report, readReports } from './report.js'
 
 export interface ListOptions {
   readonly json?: boolean | undefined
@@ -101,27 +106,76 @@ function withOpeners(leases: readonly LeaseRecord[]): Holding[] {
 export function who(path: string, options: ListOptions): void {
   removeDead()
   const target = look(path)
-  const report: Report = target === null ? { mounts: [], leases: [], pins: [] } : readReports()
-  const isSame = (lease: LeaseRecord) =>
-    lease.mountpoint === target?.mountpoint && lease.inode === target.inode
+  const report: Report = target === null ? NOTHING : readReports()
+  const isSame = (record: { readonly mountpoint: string; readonly inode: string }) =>
+    record.mountpoint === target?.mountpoint && record.inode === target.inode
   const holdings = withOpeners(report.leases.filter(isSame))
   const ids = new Set(holdings.map(({ id }) => id))
   const held = report.pins.filter((pin) => pin.mountpoint === target?.mountpoint && ids.has(pin.lease))
+  const waiting = report.waiting.filter(isSame)
+  const name = showPath(resolve(path))
+  const truncating = target === null ? null : askAbout(pathBytes(path))
   if (options.json === true) {
-    printJson({ file: showPath(resolve(path)), leases: holdings, pins: held })
+    printJson({ file: name, leases: holdings, pins: held, waiting, truncate: truncating })
     return
   }
-  const name = showPath(resolve(path))
   if (target === null) {
     print(`${name}: not under a Holdfast mount: nothing of Holdfast holds it`)
     return
   }
   if (holdings.length === 0) {
     print(`${name}: nobody ${process.getuid?.() === 0 ? '' : 'that you may see '}holds it`)
-    return
   }
-  for (const lease of holdings) print(`${name}: ${explainLease(lease)}`)
+  for (const lease of holdings) {
+    print(`${name}: ${explainLease(lease)}`)
+    if (lease.refused !== undefined) print(`${name}: ${explainRefusals(lease.id, lease.refused)}`)
+  }
   for (const pin of held) print(`${name}: ${formatRange(pin)} pinned by ${formatHolder(pin)}`)
+  for (const one of waiting) {
+    print(
+      `${name}: ${formatOwners([one])} has waited ${formatAge(one.ageMs)} with ${formatOperation(one)} on ${formatRange(one)}`,
+    )
+  }
+  if (truncating !== null) print(`${name}: ${explainAnswer(truncating)}`)
+}
+
+interface Answer {
+  readonly code: string | null
+  readonly lease: number
+  readonly pid: number
+  readonly command: string
+}
+
+/** What truncating it to nothing would meet now (QUERY); null where we may not even read it, or it has no bytes. */
+function askAbout(path: Buffer): Answer | null {
+  let fd: number
+  try {
+    // Looked at first: opening a device may do something.
+    if (!isType(statPath(path, { follow: true }).mode, c.S_IFREG)) return null
+    fd = open(path, c.O_RDONLY | c.O_NONBLOCK)
+  } catch (error) {
+    if (error instanceof LinuxError) return null
+    throw error
+  }
+  try {
+    const bytes = abi.encodeQuery({ operation: 'truncate', range: WHOLE_FILE })
+    if (raw.ioctl(fd, abi.QUERY, bytes) < 0) return null // Not under Holdfast any more.
+    const { errno, ...because } = abi.decodeQueryReply(bytes)
+    return { code: errno === 0 ? null : errnoName(errno), ...because }
+  } finally {
+    close(fd)
+  }
+}
+
+function explainAnswer({ code, lease, pid, command }: Answer): string {
+  if (code === null) return 'it can be truncated now'
+  const because = `because of lease ${lease}${pid === 0 ? '' : ` of ${pid}(${command})`}`
+  return code === 'EAGAIN' ? `truncating it would wait ${because}` : `truncating it fails ${because}: ${code}`
+}
+
+function explainRefusals(id: number, { count, lastAt, last }: NonNullable<LeaseRecord['refused']>): string {
+  const times = count === 1 ? 'once' : `${count} times`
+  return `lease ${id} has refused ${times}, last at ${lastAt}: ${formatOperation(last)} on ${formatRange(last)} by ${formatOwners([last])}`
 }
 
 function explainLease(lease: Holding): string {
@@ -168,12 +222,17 @@ export function status(options: ListOptions): void {
   )
 }
 
-function formatRange(range: { readonly start: number; readonly length: number }): string {
+/** The operations of the rules, as a sentence has them. */
+export function formatOperation({ operation }: { readonly operation: string }): string {
+  return operation === 'lease' ? 'a lease request' : operation
+}
+
+export function formatRange(range: { readonly start: number; readonly length: number }): string {
   if (range.start === 0 && range.length === 0) return 'whole file'
   return `${range.start}+${formatLength(range.length)}`
 }
 
-function holderOf(pin: PinRecord): ProcessRecord {
+export function holderOf(pin: PinRecord): ProcessRecord {
   return pin.holder.kind === 'process' ? pin.holder : pin.holder.openedBy
 }
 
@@ -183,7 +242,7 @@ function formatHolder(pin: PinRecord): string {
 }
 
 /** The absolute path without symlinks, as the kernel names it. */
-function resolve(path: string): Buffer {
+export function resolve(path: string): Buffer {
   const fd = open(pathBytes(path), c.O_PATH)
   try {
     return readDescriptorPath('self', fd) ?? pathBytes(path)
@@ -192,7 +251,7 @@ function resolve(path: string): Buffer {
   }
 }
 
-function below(path: Buffer): (record: { readonly file: string }) => boolean {
+export function below(path: Buffer): (record: { readonly file: string }) => boolean {
   const text = showPath(path)
   const prefix = text.endsWith('/') ? text : `${text}/`
   return ({ file }) => file === text || file.startsWith(prefix)

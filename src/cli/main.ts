@@ -10,9 +10,12 @@ import { HELP } from './help.js'
 import { lease } from './lease.js'
 import { leases, pins, status, who } from './listings.js'
 import { mount, umount } from './mount.js'
+import { revoke } from './revoke.js'
 import { run } from './run.js'
+import { setup } from './setup.js'
 import { Plan } from './shell.js'
 import { VERSION } from './version.js'
+import { watch } from './watch.js'
 
 /** Started by bin/holdfast for `run` and `mount`: what we write to stdout is then shell code. */
 const isLaunched = process.env.HOLDFAST_LAUNCHER !== undefined
@@ -58,12 +61,17 @@ function makeProgram(): Command {
     .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
+    .option('-o, --options <list>', 'options as in fstab: ro, nosuid, nodev, noexec, and those of this page')
     .option(
       '--break-time <ms>',
       'how long a normal lease may take to be given up (default 10000, at most 60000)',
     )
     .option('--max-leases <n>', 'leases that one user may have (default 100000)')
     .option('--max-pins <n>', 'pins that one user may have (default 100000)')
+    .option(
+      '--on-timeout <what>',
+      'what happens to a lease that is not given up in time: revoke it (default), or kill its owners',
+    )
     .addHelpText('after', HELP.mount)
     .action(mount)
 
@@ -81,7 +89,18 @@ function makeProgram(): Command {
     .argument('[file]', 'a file under a Holdfast mount; COMMAND gets it on descriptor 9')
     .option('--fd <n>', "descriptor of the shell, as from 'exec 3<FILE'; the shell becomes the owner")
     .option('--exclusive', 'a lease that cannot be broken: changes fail instead of waiting')
+    .option('--normal', 'a lease that can be broken: changes wait until it is given up (default)')
     .option('--write', 'nobody else may change the layout, the holder may')
+    .option('--start <byte>', 'first byte of the range (default 0)')
+    .option(
+      '--length <bytes>',
+      'length of the range; 0 is to the end of the file, wherever that is (default)',
+    )
+    .option('--wait', 'wait for conflicting leases to be given up, instead of failing')
+    .option(
+      '--break-time <ms>',
+      'how long it may take to be given up (default and at most: as the mount has it)',
+    )
     .option('--json', 'print the lease as JSON')
     .addHelpText('after', HELP.lease)
     .action((file, options) => lease(file, commandWords, options))
@@ -108,6 +127,21 @@ function makeProgram(): Command {
     .addHelpText('after', HELP.who)
     .action(who)
   program
+    .command('watch')
+    .description('print what happens to leases and pins, everywhere or at and below PATH, line by line')
+    .argument('[path]')
+    .option('--json', 'print JSON, one object per line')
+    .addHelpText('after', HELP.watch)
+    .action(watch)
+  program
+    .command('revoke')
+    .description('take a lease away from its owners')
+    .argument('<id>', "number of the lease, as 'holdfast leases' has it")
+    .argument('[path]', 'a path on its mount, where several mounts have a lease of this number')
+    .option('--kill', 'kill its owners and the processes that have pins under it')
+    .addHelpText('after', HELP.revoke)
+    .action(revoke)
+  program
     .command('status')
     .description('list the Holdfast mounts')
     .option('--json', 'print JSON')
@@ -119,6 +153,22 @@ function makeProgram(): Command {
     .option('--json', 'print JSON')
     .addHelpText('after', HELP.doctor)
     .action(doctor)
+  program
+    .command('setup')
+    .description('make mount(8), fstab and systemd know Holdfast')
+    .option('--remove', 'remove what it made')
+    .option('--root <dir>', 'put the files below this directory instead of / (for packages)')
+    .addHelpText('after', HELP.setup)
+    .action(setup)
+  program
+    .command('litmus')
+    .description('play scenarios that show the rules, in a model and on mounts')
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[word...]')
+    .action(() => {
+      throw new CommandError("litmus: it is started by bin/holdfast: 'holdfast litmus --help'", 2)
+    })
   program
     .command('reap', { hidden: true })
     .description('remove dead mounts; the supervisor calls it')

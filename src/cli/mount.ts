@@ -30,6 +30,7 @@ import {
   tellLimits,
   tellWaysPast,
 } from './launching.js'
+import { parseMountOptions } from './mount-options.js'
 import { refuseOwnGround, refuseOwnMounts } from './own-ground.js'
 import { readReportIfAny } from './report.js'
 import { Plan } from './shell.js'
@@ -39,14 +40,18 @@ export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
+  /** The list behind -o. */
+  readonly options?: string | undefined
 }
 
 export async function mount(
   directory: string,
   mountpoint: string | undefined,
-  options: MountOptions,
+  given: MountOptions,
 ): Promise<void> {
   const launcher = launcherPid()
+  const { attributes, ...listed } = parseMountOptions(given.options)
+  const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
   removeDead()
   const target = openDirectory(directory)
@@ -103,11 +108,11 @@ function refuseCovered({ path }: Place): void {
 function start(
   targetFd: number,
   place: Place,
-  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined },
+  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined; attributes: number },
 ): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {
-    const mounted = engine.addMount(targetFd, place.fd)
+    const mounted = engine.addMount(targetFd, place.fd, options.attributes)
     tellWaysPast(findWaysPast(mounted.rootFd, place.path, engine.control), options.strict === true)
     tellLimits(engine, place.path)
     return engine

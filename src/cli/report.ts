@@ -1,6 +1,12 @@
 /** Reads what the engines report about themselves. */
 
-import type { LeaseRecord, MountRecord, PinRecord, ReportRecord } from '../control/formats/records.js'
+import type {
+  LeaseRecord,
+  MountRecord,
+  PinRecord,
+  ReportRecord,
+  WaitingRecord,
+} from '../control/formats/records.js'
 import { liveEngines } from '../daemon/main.js'
 import { LinuxError } from '../linux/error.js'
 import { readFile } from '../linux/files.js'
@@ -18,7 +24,11 @@ export interface Report {
   readonly mounts: readonly MountRecord[]
   readonly leases: readonly LeaseRecord[]
   readonly pins: readonly PinRecord[]
+  readonly waiting: readonly WaitingRecord[]
 }
+
+/** For whoever asks about something that no engine has. */
+export const NOTHING: Report = { mounts: [], leases: [], pins: [], waiting: [] }
 
 /** What a report fails with whose engine has ended since it was found, or that is not for us. */
 const NOT_THERE = new Set(['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EACCES'])
@@ -35,10 +45,19 @@ export function readReportIfAny(control: string): ReportRecord[] {
 
 /** Of all engines that live. */
 export function readReports(): Report {
-  const records = liveEngines().flatMap(readReportIfAny)
+  return sorted(liveEngines().flatMap(readReportIfAny))
+}
+
+/** The same, engine by engine: ids of leases and pins are counted by each engine for itself. */
+export function readReportsByEngine(): { readonly control: string; readonly report: Report }[] {
+  return liveEngines().map((control) => ({ control, report: sorted(readReportIfAny(control)) }))
+}
+
+function sorted(records: readonly ReportRecord[]): Report {
   return {
     mounts: records.filter((record) => record.type === 'mount'),
     leases: records.filter((record) => record.type === 'lease'),
     pins: records.filter((record) => record.type === 'pin'),
+    waiting: records.filter((record) => record.type === 'waiting'),
   }
 }

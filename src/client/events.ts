@@ -7,7 +7,7 @@ import { watchReadable } from '../linux/event-loop.js'
 import { close, open } from '../linux/files.js'
 import * as raw from '../linux/raw.js'
 import { asHoldfastError } from './error.js'
-import { type FileSource, openSource, readInfo } from './request.js'
+import { controlOf, type FileSource } from './request.js'
 
 export interface EventsOptions {
   /** Ends the stream. */
@@ -21,13 +21,15 @@ const CHUNK_BYTES = 65536
  * the mount, with the signal, or when the loop over it is left.
  */
 export async function* events(file: FileSource, options: EventsOptions = {}): AsyncGenerator<EventRecord> {
-  const source = openSource(file)
-  let path: string
-  try {
-    path = `${readInfo(source).control.toString()}/events`
-  } finally {
-    source.close()
-  }
+  yield* controlEvents(controlOf(file), options)
+}
+
+/** The same for a control directory. */
+export async function* controlEvents(
+  control: string,
+  options: EventsOptions = {},
+): AsyncGenerator<EventRecord> {
+  const path = `${control}/events`
   const fd = asHoldfastError('open', path, () => open(path, c.O_RDONLY | c.O_NONBLOCK))
   const buffer = Buffer.alloc(CHUNK_BYTES)
   // A line that is longer than a chunk may be cut inside a character.

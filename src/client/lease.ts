@@ -1,15 +1,18 @@
 /** Leases for programs: taken on a file, owned by this process, told of breaks. */
 import { EventEmitter, once } from 'node:events'
+import { constants } from 'node:os'
 import * as abi from '../control/formats/abi.js'
 import { Errno } from '../lib/errno.js'
 import { type Unwatch, watchPriority } from '../linux/event-loop.js'
 import { HoldfastError } from './error.js'
+import { type RevokeOptions, revokeAt } from './files.js'
 import { Pin } from './pins.js'
 import {
   type FileSource,
   type OpenSource,
   openSource,
   type RangeOption,
+  readInfo,
   request,
   toRange,
 } from './request.js'
@@ -25,6 +28,20 @@ export interface LeaseOptions extends RangeOption {
   readonly wait?: boolean
   /** Ends a wait: the promise is rejected with the signal's reason. */
   readonly signal?: AbortSignal
+}
+
+/** How an owner wants to be told of a break, besides events and poll(2). */
+export interface OwnerOptions {
+  /** A number, or a name like `SIGUSR1`. SIGKILL, SIGSTOP and the C library's own are EINVAL. */
+  readonly signal?: NodeJS.Signals | number
+  /** Comes with it as `si_value.sival_int`. */
+  readonly value?: number
+}
+
+function signalNumber(signal: OwnerOptions['signal']): number {
+  const signo = typeof signal === 'string' ? constants.signals[signal] : (signal ?? 0)
+  if (Number.isInteger(signo)) return signo
+  throw new HoldfastError(Errno.EINVAL, `signal ${String(signal)}`)
 }
 
 export type LeaseChange = Pick<LeaseOptions, 'mode' | 'level' | 'breakTimeMs' | 'wait' | 'signal'>
@@ -98,19 +115,30 @@ export class Lease extends EventEmitter<LeaseEvents> implements AsyncDisposable 
     return new Pin(this.fd, this.id, range)
   }
 
-  /** Makes this process, or its parent, an owner too: owners may pin and are told of breaks. */
-  async addOwner(who: 'self' | 'parent' = 'self'): Promise<void> {
-    this.#setOwner('add', who)
+  /**
+   * Makes this process, or its parent, an owner too: owners may pin and are told of breaks. Called again, it changes
+   * the signal of one that is an owner already; without `signal` there is none.
+   */
+  async addOwner(who: 'self' | 'parent' = 'self', options: OwnerOptions = {}): Promise<void> {
+    this.#setOwner('add', who, signalNumber(options.signal), options.value ?? 0)
   }
 
   async removeOwner(who: 'self' | 'parent' = 'self'): Promise<void> {
-    this.#setOwner('remove', who)
+    this.#setOwner('remove', who, 0, 0)
   }
 
-  #setOwner(operation: 'add' | 'remove', who: 'self' | 'parent'): void {
+  #setOwner(operation: 'add' | 'remove', who: 'self' | 'parent', signo: number, value: number): void {
+    if (!Number.isInteger(value) || value !== (value | 0)) {
+      throw new HoldfastError(Errno.EINVAL, `signal value ${value}, which is no 32-bit integer`)
+    }
     const pid = who === 'self' ? 0 : process.ppid
-    const bytes = abi.encodeOwnerRequest({ lease: this.id, operation, signo: 0, value: 0, pid })
+    const bytes = abi.encodeOwnerRequest({ lease: this.id, operation, signo, value, pid })
     request('SETOWN', this.fd, abi.SETOWN, bytes, this.#source.name)
+  }
+
+  /** Takes it away from all its owners, as `revoke` does; it stays listed until it is released. */
+  async revoke(options: RevokeOptions = {}): Promise<void> {
+    await revokeAt(readInfo(this.#source).control.toString(), this.id, options)
   }
 
   /** Gives the lease up and closes the file if it was opened for it. Throws EBUSY while pins need it. */

@@ -3,7 +3,7 @@ import * as abi from '../control/formats/abi.js'
 import * as c from '../linux/constants.js'
 import { close, open } from '../linux/files.js'
 import { asHoldfastError } from './error.js'
-import { type FileSource, openSource, type RangeOption, readInfo, request, toRange } from './request.js'
+import { controlOf, type FileSource, type RangeOption, request, toRange } from './request.js'
 
 /** A pinned range. Disposing it is one unpin; the same range pinned twice takes two (P3). */
 export class Pin implements AsyncDisposable {
@@ -69,12 +69,6 @@ export class PinContext implements AsyncDisposable {
  * @throws HoldfastError ENOTTY if the file is not under Holdfast.
  */
 export async function openPinContext(file: FileSource): Promise<PinContext> {
-  const source = openSource(file)
-  try {
-    const { control } = readInfo(source)
-    const path = Buffer.concat([control, Buffer.from('/pinctx')])
-    return new PinContext(asHoldfastError('open', path.toString(), () => open(path, c.O_RDWR)))
-  } finally {
-    source.close()
-  }
+  const path = `${controlOf(file)}/pinctx`
+  return new PinContext(asHoldfastError('open', path, () => open(path, c.O_RDWR)))
 }

@@ -54,3 +54,18 @@ export function readInfo(source: OpenSource): abi.Info {
   request('INFO', source.fd, abi.INFO, bytes, source.name)
   return abi.decodeInfo(bytes)
 }
+
+/** Does something with a file that is opened for it, unless it is open already. */
+export function withSource<T>(file: FileSource, action: (source: OpenSource) => T): T {
+  const source = openSource(file)
+  try {
+    return action(source)
+  } finally {
+    source.close()
+  }
+}
+
+/** The control directory of the mount that a file is on. Throws ENOTTY if it is not under Holdfast. */
+export function controlOf(file: FileSource): string {
+  return withSource(file, (source) => readInfo(source).control.toString())
+}

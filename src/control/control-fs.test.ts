@@ -41,13 +41,16 @@ function mounted(overrides: Partial<ControlSource> = {}) {
     contextOpened: (context) => log.push(`opened ${context}`),
     contextClosed: (context) => log.push(`closed ${context}`),
     contextIoctl: (context) => ({ result: 0, output: Buffer.from(String(context)) }),
-    command: (line, _request, done) => {
+    metrics: () => 'metrics 1\n',
+    credentialsOf: ({ uid }) => ({ uid, realUid: uid, mayKillAll: false }),
+    command: ({ line }, done) => {
       log.push(line.toString())
       done(
         line.toString().startsWith('bad')
           ? { errno: Errno.EPERM, text: 'EPERM no' }
           : { errno: 0, text: 'ok' },
       )
+      return null
     },
     ...overrides,
   }
@@ -351,7 +354,10 @@ describe('ctl', () => {
   test('a command that is done later answers the write then, and the lines behind it wait for it', () => {
     const waiting: ((result: CommandResult) => void)[] = []
     const { node, open, send, transport } = mounted({
-      command: (_line, _request, done) => waiting.push(done),
+      command: (_command, done) => {
+        waiting.push(done)
+        return null
+      },
     })
     const fh = open(node('ctl'), O_WRONLY)
     const data = Buffer.from('a\nb\n')
@@ -364,12 +370,48 @@ describe('ctl', () => {
     expect(transport.takeWritten()).toMatchObject({ unique, error: -Errno.EBUSY })
   })
 
+  test('what a command may do follows from who opened the file, not from who writes', () => {
+    const openers: [number, number][] = []
+    const { node, open, ask } = mounted({
+      command: ({ opener, request }, done) => {
+        openers.push([opener.uid, request.uid])
+        done({ errno: 0, text: 'ok' })
+        return null
+      },
+    })
+    const fh = open(node('ctl'), O_WRONLY)
+    ask('WRITE', { uid: 17 }, encode(structs.writeIn, { fh, size: 1 }), Buffer.from('x'))
+    expect(openers).toEqual([[0, 17]])
+  })
+
+  test('an interrupt gives up what the last command waits for, also behind one that was done at once', () => {
+    const given: string[] = []
+    const { node, open, send, transport } = mounted({
+      command: ({ line }, done) => {
+        if (line.toString() === 'quick') {
+          done({ errno: 0, text: 'ok' })
+          return null
+        }
+        return () => {
+          given.push(line.toString())
+          done({ errno: Errno.EINTR, text: 'EINTR' })
+        }
+      },
+    })
+    const fh = open(node('ctl'), O_WRONLY)
+    const unique = send('WRITE', {}, encode(structs.writeIn, { fh, size: 10 }), Buffer.from('quick\nslow'))
+    send('INTERRUPT', {}, encode(structs.interruptIn, { unique }))
+    expect(given).toEqual(['slow'])
+    expect(transport.takeWritten()).toMatchObject({ unique, error: -Errno.EINTR })
+  })
+
   test('bytes of a command arrive as they are', () => {
     const lines: Buffer[] = []
     const { node, open, ask } = mounted({
-      command: (line, _request, done) => {
+      command: ({ line }, done) => {
         lines.push(line)
         done({ errno: 0, text: 'ok' })
+        return null
       },
     })
     const data = Buffer.from([0x61, 0xff, 0x00, 0x0a])
@@ -416,6 +458,22 @@ describe('pinctx', () => {
     expect(log).toEqual([`opened ${nodeid}`])
     release(again)
     expect(log).toEqual([`opened ${nodeid}`, `closed ${nodeid}`])
+  })
+
+  test('openCount: no more closes can wait than there are files and directories open', () => {
+    const { node, open, release, ask, fileSystem } = mounted()
+    const fhs = [
+      open(node('pinctx')),
+      open(node('version')),
+      open(node('events')),
+      open(node('ctl'), O_WRONLY),
+    ]
+    const { body } = ask('OPENDIR', { nodeid: ROOT }, encode(structs.openIn, {}))
+    expect(fileSystem.openCount).toBe(5)
+    for (const fh of fhs) release(fh)
+    expect(fileSystem.openCount).toBe(1)
+    ask('RELEASEDIR', {}, encode(structs.releaseIn, { fh: structs.openOut.decode(body).fh }))
+    expect(fileSystem.openCount).toBe(0)
   })
 
   test('ioctls of a context come with its number; other files know none', () => {

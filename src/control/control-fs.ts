@@ -30,6 +30,24 @@ export interface CommandResult {
   readonly text: string
 }
 
+/** A user as kill(2) judges one who sends a signal. */
+export interface Credentials {
+  /** Effective user. */
+  readonly uid: number
+  readonly realUid: number
+  /** CAP_KILL in the user namespace of the engine. */
+  readonly mayKillAll: boolean
+}
+
+/** One line written to `ctl`. */
+export interface ControlCommand {
+  readonly line: Buffer
+  /** The write. */
+  readonly request: RequestInfo
+  /** Who opened `ctl`: a descriptor can be handed to a program that may more, and lends nobody its rights. */
+  readonly opener: Credentials
+}
+
 export interface ControlSource {
   readonly events: EventHub
   /** ISO 8601 time of now. */
@@ -45,8 +63,10 @@ export interface ControlSource {
   contextOpened(context: number, request: RequestInfo): void
   contextClosed(context: number): void
   contextIoctl(context: number, request: RequestInfo, args: IoctlArgs): Answer<IoctlReply>
-  /** Runs one line of `ctl`; `done` is called once, at once or later. */
-  command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void
+  metrics(): string
+  credentialsOf(request: RequestInfo): Credentials
+  /** Runs one line of `ctl`; `done` is called once, at once or later. @returns what gives up waiting for that. */
+  command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void)
 }
 
 const ROOT = 1
@@ -56,6 +76,7 @@ const PINS = 4
 const EVENTS = 5
 const CTL = 6
 const REPORT = 7
+const METRICS = 9
 /** The entry as a directory listing shows it; every lookup makes a file of its own, above CONTEXT_BASE. */
 const PINCTX = 8
 const CONTEXT_BASE = 2 ** 40
@@ -76,6 +97,7 @@ const FILES = [
   ['version', VERSION, 0o444],
   ['leases', LEASES, 0o444],
   ['report', REPORT, 0o444],
+  ['metrics', METRICS, 0o444],
   ['events', EVENTS, 0o444],
   ['ctl', CTL, 0o666],
   ['pinctx', PINCTX, 0o666],
@@ -84,7 +106,7 @@ const FILES = [
 type Handle =
   | { readonly kind: 'text'; readonly chunks: Iterator<string>; rest: Buffer }
   | { readonly kind: 'events'; readonly queue: EventQueue; readonly waiting: Waiting[]; pollers: Set<bigint> }
-  | { readonly kind: 'ctl'; answer: Buffer }
+  | { readonly kind: 'ctl'; readonly opener: Credentials; answer: Buffer }
   | { readonly kind: 'context'; readonly context: number }
   | { readonly kind: 'directory'; readonly entries: readonly [string, number, number][] }
 
@@ -96,6 +118,8 @@ interface Waiting {
 export interface ControlFs extends FuseFileSystem {
   /** Answers every waiting read of `events` with an empty line, so that none becomes too old (JSON Lines). */
   refreshReaders(): void
+  /** Files and directories that are open now. */
+  readonly openCount: number
 }
 
 /** Commands are short; a longer write is no command. */
@@ -190,7 +214,10 @@ class ControlDirectory implements ControlFs {
     const { nodeid, uid } = request
     if (nodeid === ROOT || nodeid === PINS) return -Errno.EISDIR
     const isWriting = (flags & O_ACCMODE) !== 0
-    if (nodeid === CTL) return this.#opened({ kind: 'ctl', answer: Buffer.alloc(0) })
+    if (nodeid === CTL) {
+      const opener = this.#source.credentialsOf(request)
+      return this.#opened({ kind: 'ctl', opener, answer: Buffer.alloc(0) })
+    }
     if (nodeid >= CONTEXT_BASE) {
       const openCount = this.#contextOpens.get(nodeid) ?? 0
       if (openCount === 0) this.#source.contextOpened(nodeid, request)
@@ -200,6 +227,7 @@ class ControlDirectory implements ControlFs {
     if (isWriting) return -Errno.EACCES
     if (nodeid === EVENTS) return this.#openEvents(uid)
     if (nodeid === VERSION) return this.#openText([this.#source.version()])
+    if (nodeid === METRICS) return this.#openText([this.#source.metrics()])
     if (nodeid === LEASES) return this.#openText(this.#source.leases(uid))
     if (nodeid === REPORT) return this.#openText(this.#source.report(uid))
     const pins = this.#source.pinsOf(nodeid - PID_BASE, uid)
@@ -279,16 +307,20 @@ class ControlDirectory implements ControlFs {
     const size = data.length
     let deferred: Deferred<{ size: number }> | null = null
     let finished: CommandResult | null = null
+    let giveUp: null | (() => void) = null
+    const { opener } = handle
     const next = (): void => {
       const line = lines.shift()
       if (line === undefined) {
         finish({ errno: 0, text: 'ok' })
         return
       }
-      this.#source.command(Buffer.from(line, 'latin1'), request, (result) => {
+      const command = { line: Buffer.from(line, 'latin1'), request, opener }
+      const waiting = this.#source.command(command, (result) => {
         if (result.errno !== 0 || lines.length === 0) finish(result)
         else next()
       })
+      if (waiting !== null) giveUp = waiting
     }
     const finish = (result: CommandResult): void => {
       handle.answer = Buffer.from(`${result.text}\n`)
@@ -301,7 +333,12 @@ class ControlDirectory implements ControlFs {
     const result = finished as CommandResult | null
     if (result !== null) return result.errno === 0 ? { size } : -result.errno
     deferred = request.defer<{ size: number }>()
+    deferred.onInterrupt = () => giveUp?.()
     return PENDING
+  }
+
+  get openCount(): number {
+    return this.#handles.size
   }
 
   refreshReaders(): void {

@@ -1,15 +1,16 @@
 /** The commands of the control file `ctl`: one line each, answered with an errno and a line of text. */
-import type { CommandResult } from '../control/control-fs.js'
-import type { RequestInfo } from '../fuse/api.js'
+import type { CommandResult, ControlCommand, Credentials } from '../control/control-fs.js'
+import { decodeRange, type LeaseRequest } from '../control/formats/abi.js'
 import { Errno, errnoMessage, errnoName } from '../lib/errno.js'
-import type { ProcessKey } from '../lib/ids.js'
+import type { LeaseId, ProcessKey } from '../lib/ids.js'
 import { statFd } from '../linux/files.js'
 import { readDescriptor } from '../linux/processes.js'
 import type { OpenFile } from '../passthrough/gate.js'
 import type { DataMount } from './data-mount.js'
-import type { Ioctls, IoctlTarget } from './ioctls.js'
+import { type Ioctls, type IoctlTarget, WHOLE } from './ioctls.js'
 import type { LeaseService } from './lease-service.js'
 import type { Caller } from './processes.js'
+import { releaseAll, revokeLease } from './seizing.js'
 
 /** What the commands act on. */
 export interface CommandScope {
@@ -21,33 +22,65 @@ export interface CommandScope {
   arrived(process: ProcessKey): void
 }
 
+type Done = (result: CommandResult) => void
+
 function failed(errno: Errno, why: string): CommandResult {
   return { errno, text: `${errnoName(errno)} ${errnoMessage(errno)}: ${why}` }
 }
 
 const DONE: CommandResult = { errno: 0, text: 'ok' }
 
-export function runCommand(line: string, request: RequestInfo, scope: CommandScope): CommandResult {
-  const [word, ...args] = line.trim().split(/\s+/)
-  if (word === 'lease') return takeLease(args, request, scope)
-  const numbers = args.map((arg) => (/^\d{1,15}$/.test(arg) ? Number(arg) : Number.NaN))
-  const [first] = numbers
-  if (first === undefined || Number.isNaN(first) || numbers.length > 1) {
-    return failed(Errno.EINVAL, `'${word ?? ''}' takes a number`)
+/** Runs one line. `done` is called once, at once or later. @returns what gives up waiting for that. */
+export function runCommand(command: ControlCommand, scope: CommandScope, done: Done): null | (() => void) {
+  const [word = '', ...args] = command.line.toString('latin1').trim().split(/\s+/)
+  if (word === 'lease') return takeLease(args, command, scope, done)
+  done(runAtOnce(word, args, command, scope))
+  return null
+}
+
+function runAtOnce(
+  word: string,
+  args: readonly string[],
+  command: ControlCommand,
+  scope: CommandScope,
+): CommandResult {
+  const [text = '', ...more] = args
+  const isKill = word === 'revoke' && more.length === 1 && more[0] === 'kill'
+  if (!/^\d{1,15}$/.test(text) || (more.length > 0 && !isKill)) {
+    return failed(Errno.EINVAL, `'${word}' takes a number${word === 'revoke' ? ", and perhaps 'kill'" : ''}`)
   }
+  const number = Number(text)
   switch (word) {
     case 'hold':
-      return hold(first, request, scope)
+      return hold(number, command, scope)
     case 'expect':
-      return scope.expect(first) ? DONE : failed(Errno.ENODEV, 'the mount is about to go')
+      return scope.expect(number) ? DONE : failed(Errno.ENODEV, 'the mount is about to go')
     case 'break-time':
-      return breakTime(first, request, scope)
+      return breakTime(number, command.opener, scope)
     case 'revoke':
+      return told(revokeLease(scope.service, command.opener, number as LeaseId, isKill), REVOKE_FAILURES)
     case 'release-all':
-      return failed(Errno.EOPNOTSUPP, `'${word}' is not there yet in this version`)
+      return told(releaseAll(scope.service, command.opener, number), RELEASE_FAILURES)
     default:
-      return failed(Errno.EINVAL, `no such command: '${word ?? ''}'`)
+      return failed(Errno.EINVAL, `no such command: '${word}'`)
   }
+}
+
+function told(errno: Errno | 0, failures: Readonly<Record<number, string>>): CommandResult {
+  return errno === 0 ? DONE : failed(errno, failures[errno] ?? 'refused')
+}
+
+const REVOKE_FAILURES: Readonly<Record<number, string>> = {
+  [Errno.ENOENT]: 'no such lease, or not yours to see',
+  [Errno.EPERM]:
+    "only the file's owner, who took it and root may revoke it; with 'kill', only who may kill its owners",
+  [Errno.EBUSY]: "pins need it: 'kill' ends the processes that have them; a pin context must be closed",
+}
+
+const RELEASE_FAILURES: Readonly<Record<number, string>> = {
+  [Errno.EPERM]: 'only root may release the leases of somebody else',
+  [Errno.EBUSY]:
+    "pins need one of them, so none is released: 'revoke ID kill' ends the processes that have them",
 }
 
 const HOLD_FAILURES: Readonly<Record<number, string>> = {
@@ -55,6 +88,7 @@ const HOLD_FAILURES: Readonly<Record<number, string>> = {
   [Errno.ETXTBSY]: "somebody else has an exclusive write lease on it: see 'holdfast who'",
   [Errno.EAGAIN]: "somebody has a write lease on it or is changing it: see 'holdfast who', and try again",
   [Errno.ENOLCK]: 'this user has too many leases or pins',
+  [Errno.EINTR]: 'a signal ended the wait',
 }
 
 /**
@@ -62,39 +96,71 @@ const HOLD_FAILURES: Readonly<Record<number, string>> = {
  * whole file for the caller. It is what SETLEASE and PIN do, for callers that can write to a file but make no
  * ioctl: the shell that `holdfast run` becomes COMMAND from.
  */
-function hold(fd: number, request: RequestInfo, scope: CommandScope): CommandResult {
-  return onDescriptor(fd, request, scope, (target) => scope.ioctls.hold(request, target))
+function hold(fd: number, command: ControlCommand, scope: CommandScope): CommandResult {
+  const found = findTarget(fd, command, scope)
+  if (!('target' in found)) return found
+  return taken(scope.ioctls.hold(command.request, found.target), found.caller, scope)
 }
 
-/** `lease FD MODE LEVEL`: what SETLEASE does on the whole file behind the caller's own descriptor FD. */
-function takeLease(args: readonly string[], request: RequestInfo, scope: CommandScope): CommandResult {
-  const [fd = '', mode, level, ...more] = args
-  const isMode = mode === 'read' || mode === 'write'
-  const isLevel = level === 'normal' || level === 'exclusive'
-  if (!/^\d{1,9}$/.test(fd) || !isMode || !isLevel || more.length > 0) {
-    return failed(Errno.EINVAL, "'lease' takes a descriptor, read or write, and normal or exclusive")
+/** `lease FD MODE LEVEL [START LENGTH BREAK_MS [wait]]`: what SETLEASE does on the caller's own descriptor FD. */
+function takeLease(
+  args: readonly string[],
+  command: ControlCommand,
+  scope: CommandScope,
+  done: Done,
+): null | (() => void) {
+  const wanted = parseLease(args)
+  if (wanted === null) {
+    done(failed(Errno.EINVAL, "'lease' takes FD read|write normal|exclusive [START LENGTH BREAK_MS [wait]]"))
+    return null
   }
-  return onDescriptor(Number(fd), request, scope, (target) =>
-    scope.ioctls.lease(request, target, mode, level),
+  const found = findTarget(wanted.fd, command, scope)
+  if (!('target' in found)) {
+    done(found)
+    return null
+  }
+  return scope.ioctls.lease(command.request, found.target, wanted.request, (errno) =>
+    done(taken(errno, found.caller, scope)),
   )
 }
 
-function onDescriptor(
+function parseLease(args: readonly string[]): { fd: number; request: LeaseRequest } | null {
+  const [fd = '', mode, level, start = '0', length = '0', breakTimeMs = '0', wait, ...more] = args
+  const isMode = mode === 'read' || mode === 'write'
+  const isLevel = level === 'normal' || level === 'exclusive'
+  const isWait = wait === undefined || wait === 'wait'
+  if (!isMode || !isLevel || !isWait || more.length > 0) return null
+  if (![fd, start, length, breakTimeMs].every((text) => /^\d{1,15}$/.test(text))) return null
+  const range = decodeRange(BigInt(start), BigInt(length))
+  const whenBusy = wait === undefined ? 'fail' : 'wait'
+  return {
+    fd: Number(fd),
+    request: { ...WHOLE, range, rangeGiven: true, mode, level, whenBusy, breakTimeMs: Number(breakTimeMs) },
+  }
+}
+
+function taken(errno: Errno | 0, caller: Caller, scope: CommandScope): CommandResult {
+  if (errno === 0) scope.arrived(caller.key)
+  return told(errno, HOLD_FAILURES)
+}
+
+/**
+ * The file behind a descriptor of the process that writes. It is that process's own right that a lease is taken
+ * with, so `ctl` must have been opened by the same user: nobody makes a program of somebody else take a lease.
+ */
+function findTarget(
   fd: number,
-  request: RequestInfo,
+  { request, opener }: ControlCommand,
   scope: CommandScope,
-  take: (target: IoctlTarget) => Errno | 0,
-): CommandResult {
+): { target: IoctlTarget; caller: Caller } | CommandResult {
+  if (request.uid !== opener.uid) return failed(Errno.EPERM, 'it was opened by another user')
   const caller = scope.service.processes.identify(request.pid)
   if (caller === null) return failed(Errno.EPERM, 'the calling process cannot be seen')
   const found = findOpenFile(caller, fd, scope.mounts)
   if (found === null) {
     return failed(Errno.EBADF, `descriptor ${fd} is not a file of this mount that you opened`)
   }
-  const errno = take(found.mount.gate.target(found.file))
-  if (errno !== 0) return failed(errno, HOLD_FAILURES[errno] ?? 'the lease was not granted')
-  scope.arrived(caller.key)
-  return DONE
+  return { target: found.mount.gate.target(found.file), caller }
 }
 
 /** fdinfo tells mount and inode of a descriptor; of several opens by the same process the newest is meant. */
@@ -115,8 +181,8 @@ function findOpenFile(
   return newest === null ? null : { mount, file: newest }
 }
 
-function breakTime(breakTimeMs: number, request: RequestInfo, scope: CommandScope): CommandResult {
-  if (request.uid !== 0 && request.uid !== process.getuid?.()) {
+function breakTime(breakTimeMs: number, opener: Credentials, scope: CommandScope): CommandResult {
+  if (opener.uid !== 0 && opener.uid !== process.getuid?.()) {
     return failed(Errno.EPERM, 'only who mounted it may change the break time')
   }
   const errno = scope.service.setBreakTime(breakTimeMs)

@@ -20,6 +20,9 @@ export interface ControlMountOptions {
   readonly debug: ((line: string) => void) | undefined
 }
 
+/** Threads that wait for an answer at the same time; closes, which nobody waits for, come on top. */
+const CALLERS_MAX = 256
+
 /** How long whoever still has a control file open may take to notice that the engine ends. */
 const LAST_READERS_MS = 500
 
@@ -67,6 +70,7 @@ export class ControlMount {
   readonly #device: FuseDevice
   readonly #session: FuseSession
   readonly #fileSystem: ControlFs
+  #isReceiving = false
 
   /** Mounts it. Throws a LinuxError. */
   constructor(options: ControlMountOptions) {
@@ -91,8 +95,23 @@ export class ControlMount {
     return this.#device.fd
   }
 
+  /**
+   * How many requests can have been waiting when one begins to look: whoever reads the control files without a
+   * pause would otherwise keep an engine that takes in "all there is" from everything else.
+   */
+  get waitingCountMax(): number {
+    return this.#fileSystem.openCount + CALLERS_MAX
+  }
+
+  /** Within a request of its own it does nothing: those are in order already. */
   receive(): 'handled' | 'idle' | 'unmounted' {
-    return this.#session.receive()
+    if (this.#isReceiving) return 'idle'
+    this.#isReceiving = true
+    try {
+      return this.#session.receive()
+    } finally {
+      this.#isReceiving = false
+    }
   }
 
   refreshReaders(): void {

@@ -24,6 +24,8 @@ export interface DataMountOptions {
   readonly targetFd: number
   /** Where to attach it; the same descriptor unless it is shown at another place. */
   readonly attachFd: number
+  /** MOUNT_ATTR_* beyond those of the mount below. */
+  readonly attributes: number
   readonly source: string
   readonly service: LeaseService
   readonly ioctls: Ioctls
@@ -70,7 +72,7 @@ export class DataMount {
       targetFd: options.targetFd,
       attachFd: options.attachFd,
       source: options.source,
-      attributes: backing === undefined ? 0 : attributesOf(backing),
+      attributes: options.attributes | (backing === undefined ? 0 : attributesOf(backing)),
     }
     this.#attachment = needsFusermount() ? new UserAttachment(place, DATA_TYPE) : new RootAttachment(place)
     const notifier = createNotifier(this.device, options.debug)

@@ -3,14 +3,15 @@
  * thread, an epoll(7) loop in which everything quick is done at once; what may take long runs in io threads.
  */
 
-import type { CommandResult } from '../control/control-fs.js'
+import type { CommandResult, ControlCommand } from '../control/control-fs.js'
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
 import type { MountRecord } from '../control/formats/records.js'
-import type { RequestInfo } from '../fuse/api.js'
 import { TransportError } from '../fuse/index.js'
-import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
+import { DEFAULT_POLICY, type LeaseInfo, type LeasePolicy } from '../lease/index.js'
+import type { ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
+import { nodeLoopFd } from '../linux/event-loop.js'
 import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
@@ -62,10 +63,14 @@ export class Engine {
   /** How old a request may become before the kernel ends the whole connection; null: as old as it likes. */
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
+  #servedCount = 0
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
+  #isStopping = false
   #isSettled = false
+  /** Node's own loop has something to do: a signal, the end of the supervisor. */
+  #isNodeWaiting = false
 
   /** Takes a place in the run directory and mounts the control directory. Call it under `withRunLock`. */
   constructor(options: EngineOptions) {
@@ -88,7 +93,8 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      command: (line, request, done) => this.#command(line, request, done),
+      served: () => this.#servedCount,
+      command: (command, done) => this.#command(command, done),
     })
     try {
       this.#controlMount = new ControlMount({
@@ -110,12 +116,14 @@ export class Engine {
   /**
    * Makes a mount over what `targetFd` (O_PATH) leads to and attaches it there, or at `attachFd`. Throws a
    * LinuxError; what was mounted before stays, see `abandon`.
+   * @param attributes MOUNT_ATTR_* beyond those of the mount below.
    */
-  addMount(targetFd: number, attachFd = targetFd): DataMount {
+  addMount(targetFd: number, attachFd = targetFd, attributes = 0): DataMount {
     const mount = new DataMount({
       index: this.mounts.length,
       targetFd,
       attachFd,
+      attributes,
       source: this.control,
       service: this.service,
       ioctls: this.#ioctls,
@@ -159,13 +167,17 @@ export class Engine {
       if (this.service.expected.delete(process)) this.#endIfIdle()
     }
     for (const mount of this.mounts) this.#watch(mount.device.fd, c.POLLIN, () => this.#receive(mount))
-    this.#watch(this.#controlMount.fd, c.POLLIN, () => {
-      // Somebody unmounted the control directory. The leases do not need it.
-      if (this.#controlMount.receive() === 'unmounted') this.#poller.remove(this.#controlMount.fd)
-    })
+    this.#watch(this.#controlMount.fd, c.POLLIN, () => this.#receiveControl())
+    this.service.takeCloses = () => {
+      let left = this.#controlMount.waitingCountMax
+      while (left-- > 0 && this.#receiveControl() === 'handled');
+    }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
+    this.#watch(nodeLoopFd(), c.POLLIN, () => {
+      this.#isNodeWaiting = true
+    })
     this.#watchMounts()
     const afterEach = () => this.#afterEach()
     return new Promise((resolve, reject) => {
@@ -175,13 +187,16 @@ export class Engine {
             if (this.#isDone()) return resolve(this.#end())
             this.#poller.wait(this.#timeoutMs())
             this.#attempt(afterEach)
+            if (this.#isNodeWaiting) break
           }
         } catch (error) {
           return reject(error instanceof Error ? error : new Error(String(error)))
         }
+        this.#isNodeWaiting = false
         setImmediate(turn)
       }
-      turn()
+      // What was asked of Node's loop before this is not in its descriptor until it has had a turn.
+      setImmediate(turn)
     })
   }
 
@@ -246,11 +261,32 @@ export class Engine {
       // request of the same program often stands right behind it.
       const received = mount.session.receive()
       if (received === 'idle') return
-      if (received === 'handled') continue
-      mount.isGone = true
+      if (received === 'handled') {
+        this.#servedCount++
+        continue
+      }
       this.#poller.remove(mount.device.fd)
+      this.#connectionEnded(mount)
       return
     }
+  }
+
+  /**
+   * Usually because it was unmounted and the last file on it closed. An administrator, or a limit to the age of
+   * requests, can end it earlier: then the mount is still there and answers "not connected", and the kernel
+   * says nothing of the files that were open.
+   */
+  #connectionEnded(mount: DataMount): void {
+    mount.isGone = true
+    this.#attempt(() => mount.detach())
+    for (const file of [...mount.gate.openFiles()]) this.#attempt(() => mount.gate.released(file))
+  }
+
+  #receiveControl(): 'handled' | 'idle' | 'unmounted' {
+    const received = this.#controlMount.receive()
+    // Somebody unmounted the control directory. The leases do not need it.
+    if (received === 'unmounted') this.#poller.remove(this.#controlMount.fd)
+    return received
   }
 
   #isDone(): boolean {
@@ -280,16 +316,16 @@ export class Engine {
     if (this.#isEnding) return
     for (const mount of this.mounts) {
       if (mount.isGone || !mount.canBeAttached || mount.isAttached(mounts)) continue
-      if (this.#hasLeases(mount)) this.#attachAgain(mount)
+      if (this.#leasesOn(mount).length > 0) this.#attachAgain(mount)
       else mount.dropSpare()
     }
   }
 
-  #hasLeases(mount: DataMount): boolean {
-    for (const { node } of this.service.files.values()) {
-      if (mount.fileSystem.nodeOf(node.nodeid) === node) return true
-    }
-    return false
+  #leasesOn(mount: DataMount): LeaseInfo[] {
+    const files = [...this.service.files.values()].filter(
+      ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
+    )
+    return files.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
   }
 
   /** L10: somebody pulled a mount away under its leases, by a rename or unlink in another mount namespace. */
@@ -302,31 +338,48 @@ export class Engine {
       reason = `the mount was detached, and cannot be attached again: ${(error as Error).message}`
       mount.dropSpare()
     }
-    const event = { time: timestamp(), event: 'bypassed', ...pathText(path), reason } as const
-    // Whoever mounted it is told; root sees everything.
-    this.service.events.publish(event, [process.geteuid?.() ?? 0])
+    const event = { time: timestamp(), event: 'bypassed', ...pathText(path), reason }
+    // Whoever has a lease there hears of it, lease by lease; a bypass that concerns no lease is root's business.
+    const leases = this.#leasesOn(mount)
+    if (leases.length === 0) this.service.publish(event, null)
+    for (const lease of leases) this.service.publish(event, lease)
   }
 
-  /** A `run` mount goes with its last lease. */
+  /**
+   * SIGTERM: ends when the last lease does, so that nobody loses what was promised; a second one ends at once.
+   * @returns how many leases it waits for.
+   */
+  stop(): number {
+    const { leaseCount } = this.service.rules
+    if (leaseCount === 0 || this.#isStopping) this.#detachAll()
+    this.#isStopping = true
+    return this.#isEnding ? 0 : leaseCount
+  }
+
+  /** A `run` mount goes with its last lease, and so does every mount of an engine that was told to stop. */
   #endIfIdle(): void {
-    if (this.#options.kind !== 'run' || this.#isEnding || this.service.expected.size > 0) return
-    if (this.service.rules.leaseCount > 0) return
+    const goes = this.#options.kind === 'run' || this.#isStopping
+    if (!goes || this.#isEnding || this.service.expected.size > 0) return
+    if (this.service.rules.leaseCount === 0) this.#detachAll()
+  }
+
+  #detachAll(): void {
+    if (this.#isEnding) return
     this.#isEnding = true
     for (const mount of this.mounts) mount.detach()
   }
 
-  #command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
-    done(
-      runCommand(line.toString('latin1'), request, {
-        service: this.service,
-        ioctls: this.#ioctls,
-        mounts: this.mounts,
-        expect: (pid) => !this.#isEnding && this.expect(pid),
-        arrived: (process) => {
-          this.service.expected.delete(process)
-        },
-      }),
-    )
+  #command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void) {
+    const scope = {
+      service: this.service,
+      ioctls: this.#ioctls,
+      mounts: this.mounts,
+      expect: (pid: number) => !this.#isEnding && this.expect(pid),
+      arrived: (process: ProcessKey) => {
+        this.service.expected.delete(process)
+      },
+    }
+    return runCommand(command, scope, done)
   }
 
   #facts(): [string, string | number][] {
@@ -335,6 +388,9 @@ export class Engine {
       ['engine', process.pid],
       ['supervisor', this.#supervisor?.pid ?? 0],
       ['kind', this.#options.kind],
+      ['stopping', this.#isStopping ? 'yes' : 'no'],
+      ['break-time', this.service.policy.breakTimeMs],
+      ['on-timeout', this.service.policy.onTimeout],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated
@@ -350,10 +406,7 @@ export class Engine {
       // A mount namespace that was copied from ours may keep it alive; here it is gone.
       if (mount.isGone || this.#isEnding) continue
       const { file, fileBase64 } = pathText(mount.mountpoint)
-      const mine = [...this.service.files.values()].filter(
-        ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
-      )
-      const leases = mine.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
+      const leases = this.#leasesOn(mount)
       yield {
         type: 'mount',
         mountpoint: file,

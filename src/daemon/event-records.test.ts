@@ -11,14 +11,20 @@ const LEASE = {
   range: { start: 10, end: 20 },
   mode: 'read',
   level: 'exclusive',
+  user: 1000,
   owners: [1 as ProcessKey],
 } as unknown as LeaseInfo
-const PIN = { id: 9, range: { start: 12, end: Infinity } } as unknown as PinInfo
+const PIN = {
+  id: 9,
+  range: { start: 12, end: Infinity },
+  holder: { kind: 'context', context: 7 },
+} as unknown as PinInfo
 
 function names(below = 'a', mountpoint = '/srv'): Names {
   const node = { path: () => Buffer.from(below, 'latin1') } as unknown as FileNode
   return {
     files: new Map([[2 as FileId, { node, mountpoint: () => Buffer.from(mountpoint) }]]),
+    contexts: new Map([[7, { pid: 77, command: 'opener' }]]),
     processes: {
       describe: (key) => (key === null ? { pid: 0, command: '?' } : { pid: 40 + key, command: 'cat' }),
     },
@@ -65,8 +71,10 @@ describe('formatLeaseEvent', () => {
     length: 10,
     mode: 'read',
     level: 'exclusive',
+    uid: 1000,
     owners: [{ pid: 41, command: 'cat' }],
   }
+  const holder = { kind: 'context', context: 7, openedBy: { pid: 77, command: 'opener' } }
   const offender = {
     process: 2 as ProcessKey,
     operation: 'truncate',
@@ -82,11 +90,11 @@ describe('formatLeaseEvent', () => {
     [{ event: 'broken', lease: LEASE, reason: 'self' }, { reason: 'self' }],
     [
       { event: 'pinned', lease: LEASE, pin: PIN },
-      { pin: 9, start: 12, length: 0 },
+      { pin: 9, start: 12, length: 0, holder },
     ],
     [
       { event: 'unpinned', lease: LEASE, pin: PIN, reason: 'exit' },
-      { pin: 9, start: 12, length: 0, reason: 'exit' },
+      { pin: 9, start: 12, length: 0, holder, reason: 'exit' },
     ],
     [
       { event: 'refused', lease: LEASE, offender: { ...offender, errno: Errno.ETXTBSY } },

@@ -1,7 +1,13 @@
 /** Turns what the rules report into what people read: paths, pids, commands, wall-clock time. */
 import { rangeLength } from '../control/formats/abi.js'
-import type { EventRecord, PathText, ProcessRecord } from '../control/formats/records.js'
-import type { LeaseEvent } from '../lease/index.js'
+import type {
+  EventRecord,
+  HolderRecord,
+  OffenderRecord,
+  PathText,
+  ProcessRecord,
+} from '../control/formats/records.js'
+import type { LeaseEvent, LeaseInfo, Offender, PinHolder, PinInfo } from '../lease/index.js'
 import { errnoName } from '../lib/errno.js'
 import type { FileId, ProcessKey } from '../lib/ids.js'
 import { showPath } from '../linux/error.js'
@@ -11,6 +17,8 @@ import type { FileNode } from '../passthrough/gate.js'
 export interface Names {
   readonly files: ReadonlyMap<FileId, { readonly node: FileNode; readonly mountpoint: () => Buffer }>
   readonly processes: { describe(key: ProcessKey | null): ProcessRecord }
+  /** Who opened a pin context. */
+  readonly contexts: ReadonlyMap<number, ProcessRecord>
 }
 
 /** A path for a report: readable, and exact where readable is not enough. */
@@ -31,38 +39,47 @@ export function timestamp(): string {
   return new Date().toISOString()
 }
 
-export function formatLeaseEvent(event: LeaseEvent, names: Names): EventRecord {
-  const { lease } = event
-  const record = {
-    time: timestamp(),
-    event: event.event,
+/** R3: what every event says of the lease it is about. */
+export function formatLeaseFields(lease: LeaseInfo, names: Names) {
+  return {
     lease: lease.id,
     ...pathText(filePath(lease.file, names)),
     start: lease.range.start,
     length: rangeLength(lease.range),
     mode: lease.mode,
     level: lease.level,
+    uid: Number(lease.user),
     owners: lease.owners.map((owner) => names.processes.describe(owner)),
   }
+}
+
+export function formatOffender(offender: Offender, names: Pick<Names, 'processes'>): OffenderRecord {
+  return {
+    ...names.processes.describe(offender.process),
+    operation: offender.operation,
+    start: offender.range.start,
+    length: rangeLength(offender.range),
+    ...(offender.errno === 0 ? {} : { errno: errnoName(offender.errno) }),
+  }
+}
+
+/** Whose pin it is: the process, or the one that opened the context. */
+export function formatHolder(holder: PinHolder, names: Names): HolderRecord {
+  if (holder.kind === 'process') return { kind: 'process', ...names.processes.describe(holder.process) }
+  const openedBy = names.contexts.get(holder.context) ?? { pid: 0, command: '?' }
+  return { kind: 'context', context: holder.context, openedBy }
+}
+
+export function formatLeaseEvent(event: LeaseEvent, names: Names): EventRecord {
+  const record = { time: timestamp(), event: event.event, ...formatLeaseFields(event.lease, names) }
   switch (event.event) {
     case 'break':
-    case 'refused': {
-      const { offender } = event
-      return {
-        ...record,
-        offender: {
-          ...names.processes.describe(offender.process),
-          operation: offender.operation,
-          start: offender.range.start,
-          length: rangeLength(offender.range),
-          ...(offender.errno === 0 ? {} : { errno: errnoName(offender.errno) }),
-        },
-      }
-    }
+    case 'refused':
+      return { ...record, offender: formatOffender(event.offender, names) }
     case 'pinned':
-      return { ...record, ...pinFields(event.pin) }
+      return { ...record, ...pinFields(event.pin, names) }
     case 'unpinned':
-      return { ...record, ...pinFields(event.pin), reason: event.reason }
+      return { ...record, ...pinFields(event.pin, names), reason: event.reason }
     case 'released':
     case 'revoked':
     case 'broken':
@@ -72,6 +89,6 @@ export function formatLeaseEvent(event: LeaseEvent, names: Names): EventRecord {
   }
 }
 
-function pinFields(pin: { id: number; range: { start: number; end: number } }) {
-  return { pin: pin.id, start: pin.range.start, length: rangeLength(pin.range) }
+function pinFields({ id, range, holder }: PinInfo, names: Names) {
+  return { pin: id, start: range.start, length: rangeLength(range), holder: formatHolder(holder, names) }
 }

@@ -5,10 +5,10 @@
 import * as abi from '../control/formats/abi.js'
 import type { Answer, Deferred, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import { PENDING } from '../fuse/api.js'
-import type { LeaseInfo, PinHolder, Step } from '../lease/index.js'
+import type { LeaseInfo, OwnerSignal, PinHolder, Step } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { ContextId, FileId, LeaseId, Ofd, PinId, RequestId, Uid } from '../lib/ids.js'
-import { WHOLE_FILE } from '../lib/range.js'
+import { type Range, WHOLE_FILE } from '../lib/range.js'
 import { O_ACCMODE, O_RDONLY } from '../linux/constants.js'
 import type { OpenFile } from '../passthrough/gate.js'
 import { failedWith, type LeaseService, type ProtectedFile } from './lease-service.js'
@@ -29,8 +29,8 @@ export interface MountIdentity {
   readonly features: number
 }
 
-/** What `hold` asks for. */
-const WHOLE: abi.LeaseRequest = {
+/** An exclusive read lease on all of a file, which is what `hold` asks for. */
+export const WHOLE: abi.LeaseRequest = {
   id: 0,
   range: WHOLE_FILE,
   rangeGiven: false,
@@ -85,6 +85,8 @@ export class Ioctls {
 
   onFile(request: RequestInfo, target: IoctlTarget, args: IoctlArgs): Answer<IoctlReply> {
     return checked(() => {
+      // P6: for every request, since RELEASE and GETLEASE too would meet pins that are over.
+      this.#service.takeExits()
       switch (args.cmd) {
         case abi.SETLEASE:
           return this.#setLease(request, target, abi.decodeLeaseRequest(args.input))
@@ -110,6 +112,7 @@ export class Ioctls {
 
   onContext(request: RequestInfo, context: ContextId, args: IoctlArgs): Answer<IoctlReply> {
     return checked(() => {
+      this.#service.takeExits()
       switch (args.cmd) {
         case abi.PIN:
           return this.#pin(request, abi.decodePinRequest(args.input), { context })
@@ -129,7 +132,6 @@ export class Ioctls {
   }
 
   #setLease(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     const step =
       wanted.id === 0
@@ -144,19 +146,28 @@ export class Ioctls {
     if (answer.status === 'done') return this.#granted(answer.lease ?? (wanted.id as LeaseId))
     const deferred = request.defer<IoctlReply>()
     deferred.onInterrupt = () => this.#service.interrupt(id)
-    this.#service.wait(id, (errno, lease) => {
-      if (errno === 0) {
-        answerWith(deferred, () => {
-          // A request of somebody else that failed meanwhile may have let the file go.
-          this.#service.keep(target.protectedFile)
-          return this.#granted(lease ?? (wanted.id as LeaseId))
-        })
-        return
-      }
-      this.#abandon(target, caller)
-      deferred.fail(errno)
+    this.#wait(id, target, wanted.range, caller, (errno, lease) => {
+      if (errno === 0) answerWith(deferred, () => this.#granted(lease ?? (wanted.id as LeaseId)))
+      else deferred.fail(errno)
     })
     return PENDING
+  }
+
+  /** Leaves nothing behind of a request that fails in the end. */
+  #wait(
+    id: RequestId,
+    target: IoctlTarget,
+    range: Range,
+    caller: Caller | null,
+    resume: (errno: Errno | 0, lease: LeaseId | undefined) => void,
+  ): void {
+    const operation = { file: target.id, process: caller?.key ?? null, operation: 'lease' as const, range }
+    this.#service.wait(id, operation, (errno, lease) => {
+      // A request of somebody else that failed meanwhile may have let the file go.
+      if (errno === 0) this.#service.keep(target.protectedFile)
+      else this.#abandon(target, caller)
+      resume(errno, lease)
+    })
   }
 
   /** Undoes what `#acquire` prepared for a lease that was not granted. */
@@ -241,20 +252,31 @@ export class Ioctls {
     return plain(this.#service.step({ kind: 'release', ofd: target.ofd, lease }))
   }
 
-  /** A lease on the whole file, or why not. */
+  /**
+   * A new lease for somebody who makes no ioctl. `done` is called once, at once unless the lease is waited for.
+   * @returns what ends the wait, null if there is none.
+   */
   lease(
     request: RequestInfo,
     target: IoctlTarget,
-    mode: abi.LeaseRequest['mode'],
-    level: abi.LeaseRequest['level'],
-  ): Errno | 0 {
-    const taken = this.#takeWhole(request, target, { ...WHOLE, mode, level })
-    return typeof taken === 'number' ? taken : 0
+    wanted: abi.LeaseRequest,
+    done: (errno: Errno | 0) => void,
+  ): null | (() => void) {
+    this.#service.takeExits()
+    const caller = this.#service.processes.identify(request.pid)
+    const { id, answer } = this.#acquire(request, target, wanted, caller)
+    if (answer.status === 'waiting') {
+      this.#wait(id, target, wanted.range, caller, done)
+      return () => this.#service.interrupt(id)
+    }
+    if (answer.status === 'failed') this.#abandon(target, caller)
+    done(answer.status === 'failed' ? answer.errno : 0)
+    return null
   }
 
   /** An exclusive lease on the whole file and a pin of all of it for the calling process, or neither. */
   hold(request: RequestInfo, target: IoctlTarget): Errno | 0 {
-    const taken = this.#takeWhole(request, target, WHOLE)
+    const taken = this.#takeWhole(request, target)
     if (typeof taken === 'number') return taken
     const pinned = this.#service.step({
       kind: 'pin',
@@ -272,12 +294,11 @@ export class Ioctls {
   #takeWhole(
     request: RequestInfo,
     target: IoctlTarget,
-    wanted: abi.LeaseRequest,
   ): Errno | { readonly lease: LeaseId; readonly caller: Caller } {
     this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     if (caller === null) return Errno.EPERM
-    const { answer } = this.#acquire(request, target, wanted, caller)
+    const { answer } = this.#acquire(request, target, WHOLE, caller)
     if (answer.status === 'done' && answer.lease !== undefined) return { lease: answer.lease, caller }
     this.#abandon(target, caller)
     return answer.status === 'failed' ? answer.errno : Errno.EAGAIN
@@ -289,9 +310,6 @@ export class Ioctls {
   }
 
   #setOwner(request: RequestInfo, target: IoctlTarget, wanted: abi.OwnerRequest): Answer<IoctlReply> {
-    if (wanted.signo < 0 || wanted.signo > 64) return -Errno.EINVAL
-    // Signals come with the whole of B2; until then a program learns at once that none would be sent.
-    if (wanted.signo !== 0) return -Errno.EOPNOTSUPP
     const lease = this.#leaseOf(target, wanted.lease)
     if (lease === undefined) return -Errno.ENOENT
     const caller = this.#service.processes.identify(request.pid)
@@ -306,7 +324,19 @@ export class Ioctls {
       return plain(step)
     }
     if (!this.#service.watch(owner.key)) return -Errno.ESRCH
-    const step = this.#service.step({ kind: 'set-owner', ...names, signal: null })
+    const { uid, realUid, mayKillAll } = caller.credentials
+    const signal: OwnerSignal = {
+      signo: wanted.signo,
+      value: wanted.value,
+      registrar: uid as Uid,
+      ...(realUid === uid ? {} : { registrarRealUid: realUid as Uid }),
+      ...(mayKillAll ? { mayKillAll } : {}),
+    }
+    const step = this.#service.step({
+      kind: 'set-owner',
+      ...names,
+      signal: wanted.signo === 0 ? null : signal,
+    })
     this.#service.settle(owner.key)
     return plain(step)
   }
@@ -316,7 +346,6 @@ export class Ioctls {
     wanted: abi.PinRequest,
     through: { readonly file: FileId } | { readonly context: ContextId },
   ): Answer<IoctlReply> {
-    this.#service.takeExits()
     const lease = this.#service.rules.lease(wanted.lease as LeaseId)
     if (lease === undefined || ('file' in through && lease.file !== through.file)) return -Errno.ENOENT
     const caller = this.#service.processes.identify(request.pid)
@@ -350,7 +379,6 @@ export class Ioctls {
   }
 
   #query(request: RequestInfo, target: IoctlTarget, wanted: abi.QueryRequest): Answer<IoctlReply> {
-    this.#service.takeExits()
     const caller = this.#service.processes.identify(request.pid)
     const found = this.#service.rules.query(
       target.id,

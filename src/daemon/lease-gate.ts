@@ -66,15 +66,17 @@ export class LeaseGate implements LayoutGate {
     const file = this.fileId(change.node)
     const isLeased = service.files.has(file)
     if (isLeased) service.takeExits()
+    const { operation, range } = change
+    // Whose change it is matters only to leases that are there.
+    const process = isLeased ? (service.processes.identify(request.pid)?.key ?? null) : null
     const { answer } = service.step({
       kind: 'layout-change',
       request: id,
       file,
       ofd: change.file === null ? null : this.ofd(change.file),
-      // Whose change it is matters only to leases that are there.
-      process: isLeased ? (service.processes.identify(request.pid)?.key ?? null) : null,
-      operation: change.operation,
-      range: change.range,
+      process,
+      operation,
+      range,
       nonBlocking: change.nonBlocking,
     })
     const done = () => {
@@ -88,7 +90,9 @@ export class LeaseGate implements LayoutGate {
       proceed(0, done)
       return null
     }
-    service.wait(id, (errno) => proceed(errno, errno === 0 ? done : () => {}))
+    service.wait(id, { file, process, operation, range }, (errno) =>
+      proceed(errno, errno === 0 ? done : () => {}),
+    )
     return () => service.interrupt(id)
   }
 

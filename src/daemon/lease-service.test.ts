@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
 import { EventQueue } from '../control/events.js'
 import { Errno } from '../lib/errno.js'
-import type { FileId, Ofd, ProcessKey, RequestId, Uid } from '../lib/ids.js'
+import type { ContextId, FileId, Ofd, ProcessKey, RequestId, Uid } from '../lib/ids.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import { O_RDONLY } from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
@@ -30,7 +30,13 @@ function truncate(service: LeaseService, node: TestNode, process: ProcessKey | n
     range: WHOLE_FILE,
     nonBlocking: false,
   })
-  if (answer.status === 'waiting') service.wait(request, (errno) => later.push(errno))
+  const operation = {
+    file: node.nodeid as FileId,
+    process,
+    operation: 'truncate',
+    range: WHOLE_FILE,
+  } as const
+  if (answer.status === 'waiting') service.wait(request, operation, (errno) => later.push(errno))
   return { status: answer.status, errno: answer.status === 'failed' ? answer.errno : 0, later, request }
 }
 
@@ -109,6 +115,30 @@ describe('processes', () => {
     expect(node.holdCount).toBe(0)
   })
 
+  test('P6: the last close of a context that waits on the other connection is taken in before a change is judged', () => {
+    const files = new TestFiles(directory)
+    const { node, file, ofd } = files.open()
+    const owner = files.owner(process.pid)
+    const lease = files.lease(file, owner)
+    const context = 2 ** 40
+    const id = context as ContextId
+    files.service.contexts.set(context, { pid: process.pid, command: 'test' })
+    const holder = { kind: 'context', context: id } as const
+    files.service.step({ kind: 'pin', lease, range: WHOLE_FILE, process: owner, user: 0 as Uid, holder })
+    files.service.step({ kind: 'ofd-closed', ofd, mappings: [] })
+    files.service.takeExits()
+    expect(truncate(files.service, node)).toMatchObject({ status: 'failed', errno: Errno.ETXTBSY })
+    files.service.takeCloses = () => {
+      files.service.step({ kind: 'context-closed', context: id })
+      files.service.contexts.delete(context)
+    }
+    files.service.takeExits()
+    expect(truncate(files.service, node).status).toBe('done')
+    // Without contexts there is nothing to take in, and nothing to pay for.
+    files.service.takeCloses = () => expect.unreachable()
+    files.service.takeExits()
+  })
+
   test('who owns nothing any more is not watched any more, except who is expected', async () => {
     await using shell = new TestShell('read x')
     const files = new TestFiles(directory)
@@ -184,7 +214,8 @@ describe('waiting', () => {
     const { node, file, ofd } = files.open()
     files.lease(file, files.owner(process.pid), 'normal')
     const first = truncate(files.service, node)
-    files.service.wait(first.request, () => {
+    const operation = { file: file.id, process: null, operation: 'truncate', range: WHOLE_FILE } as const
+    files.service.wait(first.request, operation, () => {
       throw new Error('a bug')
     })
     const { node: other, file: otherFile, ofd: otherOfd } = files.open()

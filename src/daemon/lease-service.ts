@@ -4,22 +4,27 @@
  * decides nothing itself.
  */
 import { EventHub } from '../control/events.js'
-import type { ProcessRecord } from '../control/formats/records.js'
+import type { EventRecord, ProcessRecord } from '../control/formats/records.js'
 import type { Notifier } from '../fuse/api.js'
 import {
   createLeaseRules,
   type Effect,
   type Input,
+  type LayoutOperation,
+  type LeaseEvent,
+  type LeaseInfo,
   type LeasePolicy,
   type LeaseRules,
   MAX_BREAK_TIME_MS,
+  type Offender,
   type Step,
 } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { FileId, Instant, LeaseId, Ofd, ProcessKey, RequestId } from '../lib/ids.js'
+import type { Range } from '../lib/range.js'
 import { LinuxError } from '../linux/error.js'
 import type { FileNode, OpenFile } from '../passthrough/gate.js'
-import { formatLeaseEvent } from './event-records.js'
+import { formatLeaseEvent, formatLeaseFields, timestamp } from './event-records.js'
 import { MappingWatch } from './mapping-watch.js'
 import { ProcessTable } from './processes.js'
 
@@ -34,6 +39,32 @@ export interface ProtectedFile {
 /** What a waiting request wants to hear in the end. */
 type Resume = (errno: Errno | 0, lease: LeaseId | undefined) => void
 
+/** An operation that waits for leases to be given up (R4). */
+export interface WaitingOperation {
+  readonly file: FileId
+  readonly process: ProcessKey | null
+  readonly operation: LayoutOperation | 'lease'
+  readonly range: Range
+  readonly since: Instant
+}
+
+/** What a lease has refused so far (R4). */
+export interface Refusals {
+  readonly count: number
+  /** ISO 8601, UTC. */
+  readonly lastAt: string
+  readonly last: Offender
+}
+
+/** What has happened since the start, for `metrics`. */
+export interface Counts {
+  readonly events: Map<string, number>
+  signalsSent: number
+  /** Registered, but not to be sent (L5), or not taken by the kernel. */
+  signalsWithheld: number
+  kills: number
+}
+
 export class LeaseService {
   readonly rules: LeaseRules
   readonly processes = new ProcessTable()
@@ -46,9 +77,16 @@ export class LeaseService {
   readonly expected = new Set<ProcessKey>()
   /** Called after each step that ended a lease: the engine may have nothing left to do. */
   onFileFree: (file: ProtectedFile) => void = () => {}
+  /**
+   * Takes in what waits on the control directory's own connection: the last close of a pin context may have come
+   * before the request in hand, and the two connections have no order between them.
+   */
+  takeCloses: () => void = () => {}
   /** Called for each watched process that has ended, after the rules were told. */
   onExit: (process: ProcessKey) => void = () => {}
-  readonly #waiting = new Map<RequestId, Resume>()
+  readonly counts: Counts = { events: new Map(), signalsSent: 0, signalsWithheld: 0, kills: 0 }
+  readonly refusals = new Map<LeaseId, Refusals>()
+  readonly #waiting = new Map<RequestId, { resume: Resume; operation: WaitingOperation }>()
   readonly #pollers = new Map<Ofd, { notifier: Notifier; handles: Set<bigint> }>()
   readonly #watched = new Set<ProcessKey>()
   readonly #reportBug: (error: unknown) => void
@@ -87,13 +125,18 @@ export class LeaseService {
     }
   }
 
-  /** P6: exits are taken in before anything that comes later is judged. */
+  /** P6: ends of contexts and of processes are taken in before anything that comes later is judged. */
   takeExits(): void {
+    if (this.contexts.size > 0) this.takeCloses()
     for (const process of this.processes.takeExits()) {
       this.#watched.delete(process)
       this.#attempt(() => this.step({ kind: 'process-exited', process }))
       this.#attempt(() => this.onExit(process))
     }
+  }
+
+  get policy(): LeasePolicy {
+    return this.#policy
   }
 
   /** B1: for breaks that start from now on, on the whole engine. */
@@ -115,8 +158,12 @@ export class LeaseService {
   }
 
   /** Keeps `resume` until a `reply` effect answers the request. */
-  wait(request: RequestId, resume: Resume): void {
-    this.#waiting.set(request, resume)
+  wait(request: RequestId, operation: Omit<WaitingOperation, 'since'>, resume: Resume): void {
+    this.#waiting.set(request, { resume, operation: { ...operation, since: this.now() } })
+  }
+
+  *waitingOperations(): Iterable<WaitingOperation> {
+    for (const { operation } of this.#waiting.values()) yield operation
   }
 
   interrupt(request: RequestId): void {
@@ -154,8 +201,7 @@ export class LeaseService {
 
   /** Lets a file go that `keep` took for a request which then failed. */
   keepOnlyIfProtected(id: FileId): void {
-    for (const _ of this.rules.leasesOf(id)) return
-    this.#free(id)
+    if (this.rules.leaseCountOf(id) === 0) this.#free(id)
   }
 
   #free(id: FileId): void {
@@ -199,9 +245,9 @@ export class LeaseService {
   #carryOut(effect: Effect): void {
     switch (effect.kind) {
       case 'reply': {
-        const resume = this.#waiting.get(effect.request)
+        const waiting = this.#waiting.get(effect.request)
         this.#waiting.delete(effect.request)
-        resume?.(effect.errno, effect.lease)
+        waiting?.resume(effect.errno, effect.lease)
         return
       }
       case 'poll': {
@@ -213,20 +259,60 @@ export class LeaseService {
       }
       case 'event': {
         for (const owner of effect.event.lease.owners) this.settle(owner)
+        this.#note(effect.event)
         if (!this.events.hasReaders) return
-        const owner = this.ownerOf(effect.event.lease.file)
-        const viewers = [Number(effect.event.lease.user), ...(owner === null ? [] : [owner])]
-        this.events.publish(formatLeaseEvent(effect.event, this), viewers)
+        const viewers = this.#viewers(effect.event.lease)
+        if ('offender' in effect.event) this.#addUser(viewers, effect.event.offender.process)
+        this.events.publish(formatLeaseEvent(effect.event, this), [...viewers])
         return
       }
       case 'file-free':
         this.#free(effect.file)
         return
       case 'signal':
+        if (this.processes.signal(effect.process, effect.signal)) this.counts.signalsSent++
+        else this.counts.signalsWithheld++
+        return
       case 'kill':
-        // SETOWN refuses signals and no mount option asks for killing yet, so the rules cannot ask for them.
-        throw new Error(`the mount cannot carry out '${effect.kind}' yet`)
+        if (this.processes.kill(effect.process)) this.counts.kills++
     }
+  }
+
+  /** An event that the rules know nothing of: what befell the mount that this lease is on. */
+  publish(event: EventRecord, lease: LeaseInfo | null): void {
+    this.#count(event.event)
+    if (lease === null) this.events.publish(event, [])
+    else this.events.publish({ ...event, ...formatLeaseFields(lease, this) }, [...this.#viewers(lease)])
+  }
+
+  #note(event: LeaseEvent): void {
+    this.#count(event.event)
+    const { id } = event.lease
+    if (event.event === 'refused') {
+      const count = (this.refusals.get(id)?.count ?? 0) + 1
+      this.refusals.set(id, { count, lastAt: timestamp(), last: event.offender })
+    } else if (event.event === 'released' || event.event === 'gone') {
+      this.refusals.delete(id)
+    }
+  }
+
+  #count(event: string): void {
+    const { events } = this.counts
+    events.set(event, (events.get(event) ?? 0) + 1)
+  }
+
+  /** R1: everybody sees what happens to their files, leases and processes. */
+  #viewers(lease: LeaseInfo): Set<number> {
+    const viewers = new Set([Number(lease.user)])
+    const fileOwner = this.ownerOf(lease.file)
+    if (fileOwner !== null) viewers.add(fileOwner)
+    for (const owner of lease.owners) this.#addUser(viewers, owner)
+    return viewers
+  }
+
+  #addUser(viewers: Set<number>, process: ProcessKey | null): void {
+    const uid = process === null ? null : this.processes.uidOf(process)
+    if (uid !== null) viewers.add(uid)
   }
 }
 

@@ -1,9 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { ProcessKey } from '../lib/ids.js'
+import type { ProcessKey, Uid } from '../lib/ids.js'
 import { POLLIN } from '../linux/constants.js'
-import { Poller } from '../linux/poller.js'
+import { Poller, waitReadable } from '../linux/poller.js'
 import { readStartTime } from '../linux/processes.js'
 import { TestShell } from '../linux/test-shell.js'
 import { ProcessTable } from './processes.js'
@@ -22,7 +22,7 @@ describe('identify', () => {
     expect(table.identify(process.pid)).toMatchObject({
       pid: process.pid,
       parentPid: process.ppid,
-      uid: process.getuid?.(),
+      credentials: { uid: process.getuid?.(), realUid: process.getuid?.() },
     })
   })
 
@@ -73,7 +73,10 @@ describe('identify', () => {
       expect(table.identify(process.pid)?.mayOverrideOwner).toBe(true)
       await using shell = new TestShell('exec setpriv --reuid 65534 --clear-groups sh -c "echo up; read x"')
       await shell.line()
-      expect(table.identify(shell.pid)).toMatchObject({ uid: 65534, mayOverrideOwner: false })
+      expect(table.identify(shell.pid)).toMatchObject({
+        mayOverrideOwner: false,
+        credentials: { uid: 65534, realUid: 65534, mayKillAll: false },
+      })
     },
   )
 
@@ -164,4 +167,39 @@ describe('describe', () => {
     expect(table.pidOf(key)).toBe(shell.pid)
     expect(table.uidOf(key)).toBe(process.getuid?.())
   })
+})
+
+describe('signal, kill: through the pidfd', () => {
+  test('a process that is not watched is never reached', async () => {
+    await using shell = new TestShell('read x')
+    const table = new ProcessTable()
+    const key = table.identify(shell.pid)?.key
+    if (key === undefined) throw new Error('the shell is gone')
+    expect(table.signal(key, { signo: 10, value: 1, registrar: 0 as Uid, mayKillAll: true })).toBe(false)
+    expect(table.kill(key)).toBe(false)
+    expect(table.watch(key)).toBe(true)
+    expect(table.kill(key)).toBe(true)
+    expect(waitReadable(table.exitFd, 5000)).toBe(true)
+    expect(table.takeExits()).toEqual([key])
+    expect(table.kill(key)).toBe(false)
+  })
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "mayBeKilledBy: kill(2)'s rule: real or effective user of the sender, real or saved one of the target (needs root)",
+    async () => {
+      const drop = 'exec setpriv --ruid 4001 --euid 4002 --clear-groups sh -c "echo ready; read x"'
+      await using shell = new TestShell(drop)
+      await shell.line()
+      const table = new ProcessTable()
+      const key = table.identify(shell.pid)?.key
+      if (key === undefined || !table.watch(key)) throw new Error('the shell is gone')
+      const may = (uid: number, realUid: number, mayKillAll = false) =>
+        table.mayBeKilledBy(key, { uid, realUid, mayKillAll })
+      // exec makes the effective user the saved one as well.
+      expect([may(4001, 1), may(1, 4001), may(4002, 1), may(1, 4002), may(1, 1, true)]).toEqual(
+        Array(5).fill(true),
+      )
+      expect([may(4003, 1), may(0, 0)]).toEqual([false, false])
+    },
+  )
 })

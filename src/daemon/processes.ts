@@ -3,19 +3,25 @@
  * Those that own a lease or a pin are watched through a pidfd until they end.
  */
 
+import type { Credentials } from '../control/control-fs.js'
 import type { ProcessRecord } from '../control/formats/records.js'
+import type { OwnerSignal } from '../lease/index.js'
 import type { ProcessKey } from '../lib/ids.js'
+import { CAP_FOWNER, CAP_KILL } from '../linux/constants.js'
 import { close } from '../linux/files.js'
 import { ReadinessSet } from '../linux/poller.js'
 import {
+  killProcess,
   openPidfd,
   type ProcessStatus,
+  queueSignal,
   readNamespace,
   readStartTime,
   readStatus,
 } from '../linux/processes.js'
 
-const CAP_FOWNER = 1n << 3n
+const FOWNER = 1n << BigInt(CAP_FOWNER)
+const KILL = 1n << BigInt(CAP_KILL)
 /** Names of processes that nobody watches are kept this long, for events that mention them. */
 const REMEMBERED_MAX = 4096
 
@@ -25,16 +31,17 @@ export interface Caller {
   readonly pid: number
   readonly parentPid: number
   readonly command: string
-  readonly uid: number
   /** CAP_FOWNER in our own user namespace (L8). */
   readonly mayOverrideOwner: boolean
+  readonly credentials: Credentials
 }
 
 interface Entry {
   readonly pid: number
   readonly startTime: number
-  readonly command: string
-  readonly uid: number
+  command: string
+  /** Real uid when it was last looked at. */
+  uid: number
   pidfd: number | null
 }
 
@@ -65,15 +72,17 @@ export class ProcessTable {
   #caller(status: ProcessStatus): Caller | null {
     const startTime = readStartTime(status.tgid)
     if (startTime === null) return null
-    const uid = status.uids[0] ?? 0
-    const hasCapability = (status.effectiveCapabilities & CAP_FOWNER) !== 0n
+    const [realUid = 0, uid = realUid] = status.uids
+    const has = status.effectiveCapabilities & (FOWNER | KILL)
+    // Capabilities in a user namespace of one's own are none over files and processes outside of it.
+    const inOurs = has !== 0n && readNamespace(status.tgid, 'user') === this.#userNamespace
     return {
-      key: this.#intern(status.tgid, startTime, status.command, uid),
+      key: this.#intern(status.tgid, startTime, status.command, realUid),
       pid: status.tgid,
       parentPid: status.parentPid,
       command: status.command,
-      uid,
-      mayOverrideOwner: hasCapability && readNamespace(status.tgid, 'user') === this.#userNamespace,
+      mayOverrideOwner: inOurs && (has & FOWNER) !== 0n,
+      credentials: { uid, realUid, mayKillAll: inOurs && (has & KILL) !== 0n },
     }
   }
 
@@ -82,13 +91,12 @@ export class ProcessTable {
     const known = this.#keys.get(name)
     if (known !== undefined) {
       const entry = this.#entries.get(known)
-      // exec changes the command but not the process.
-      if (entry !== undefined && entry.command !== command) this.#entries.set(known, { ...entry, command })
+      // exec and setuid change what it is called and whose it is, but not the process.
+      if (entry !== undefined) Object.assign(entry, { command, uid })
       return known
     }
     const key = this.#nextKey++ as ProcessKey
-    this.#keys.set(name, key)
-    this.#entries.set(key, { pid, startTime, command, uid, pidfd: null })
+    this.#remember(key, { pid, startTime, command, uid, pidfd: null })
     this.#forgetOldest()
     return key
   }
@@ -96,8 +104,15 @@ export class ProcessTable {
   #forgetOldest(): void {
     for (const [key, entry] of this.#entries) {
       if (this.#entries.size - this.#byPidfd.size <= REMEMBERED_MAX) return
-      if (entry.pidfd === null) this.#forget(key, entry)
+      this.#forget(key, entry)
+      // Not the oldest any more: else thousands that are watched would be passed over for each one that is not.
+      if (entry.pidfd !== null) this.#remember(key, entry)
     }
+  }
+
+  #remember(key: ProcessKey, entry: Entry): void {
+    this.#entries.set(key, entry)
+    this.#keys.set(`${entry.pid}:${entry.startTime}`, key)
   }
 
   #forget(key: ProcessKey, entry: Entry): void {
@@ -160,11 +175,42 @@ export class ProcessTable {
   describe(key: ProcessKey | null): ProcessRecord {
     const entry = key === null ? undefined : this.#entries.get(key)
     if (entry === undefined) return { pid: 0, command: '?' }
-    if (entry.pidfd !== null) {
-      const status = readStatus(entry.pid)
-      if (status !== null) return { pid: entry.pid, command: status.command }
-    }
-    return { pid: entry.pid, command: entry.command }
+    return { pid: entry.pid, command: this.#look(entry)?.command ?? entry.command }
+  }
+
+  /** Of a process that is watched. Between its end and the report of that, its pid may be another's. */
+  #look(entry: Entry): ProcessStatus | null {
+    return entry.pidfd === null ? null : readStatus(entry.pid)
+  }
+
+  /**
+   * L5: sends a watched process the signal that it was registered for, if whoever registered it could do so now.
+   * Who sends is the engine, on behalf of that user: so it says the engine's pid and the user's uid.
+   * @returns whether it was sent. That it was not is no failure: there are other ways to be told.
+   */
+  signal(key: ProcessKey, { signo, value, registrar, registrarRealUid, mayKillAll }: OwnerSignal): boolean {
+    const uid = Number(registrar)
+    const realUid = Number(registrarRealUid ?? registrar)
+    if (!this.mayBeKilledBy(key, { uid, realUid, mayKillAll: mayKillAll === true })) return false
+    const pidfd = this.#entries.get(key)?.pidfd ?? null
+    if (pidfd === null) return false
+    return queueSignal(pidfd, signo, { value, senderPid: process.pid, senderUid: realUid }) === 0
+  }
+
+  /** SIGKILL to a watched process, as far as the engine may. */
+  kill(key: ProcessKey): boolean {
+    const pidfd = this.#entries.get(key)?.pidfd ?? null
+    return pidfd !== null && killProcess(pidfd) === 0
+  }
+
+  /** kill(2)'s rule, asked for somebody else: their real or effective user is the target's real or saved one. */
+  mayBeKilledBy(key: ProcessKey, { uid, realUid, mayKillAll }: Credentials): boolean {
+    if (mayKillAll) return true
+    const entry = this.#entries.get(key)
+    const status = entry === undefined ? null : this.#look(entry)
+    if (status === null) return false
+    const [real, , saved] = status.uids
+    return [uid, realUid].some((sender) => sender === real || sender === saved)
   }
 
   uidOf(key: ProcessKey): number | null {

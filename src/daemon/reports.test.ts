@@ -25,7 +25,11 @@ function reporting() {
       ['kind', 'run'],
     ],
     controlMountId: () => -1,
-    command: (_line, _request, done) => done({ errno: 0, text: 'ok' }),
+    served: () => 17,
+    command: (_command, done) => {
+      done({ errno: 0, text: 'ok' })
+      return null
+    },
   })
   const records = (uid = 0) => [...reports.report(uid)].map((line) => JSON.parse(line) as ReportRecord)
   return { files, reports, records }

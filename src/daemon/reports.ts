@@ -1,24 +1,28 @@
 /** What the control directory shows of an engine: a ControlSource over its lease service and its mounts. */
 
-import type { CommandResult, ControlSource } from '../control/control-fs.js'
+import type { CommandResult, ControlCommand, ControlSource, Credentials } from '../control/control-fs.js'
 import { rangeLength } from '../control/formats/abi.js'
+import { formatMetrics } from '../control/formats/metrics.js'
 import {
   formatLease,
   type LeaseRecord,
   leaseHeader,
   type MountRecord,
   type PinRecord,
+  type WaitingRecord,
 } from '../control/formats/records.js'
 import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
 import type { LeaseInfo, PinInfo } from '../lease/index.js'
-import type { ContextId, FileId } from '../lib/ids.js'
+import type { ContextId } from '../lib/ids.js'
 import { LinuxError } from '../linux/error.js'
 import { statFd } from '../linux/files.js'
 import { listDescriptors, readDescriptor, readDescriptorPath } from '../linux/processes.js'
 import type { Statx } from '../linux/stat.js'
-import { filePath, pathText, timestamp } from './event-records.js'
+import { filePath, formatHolder, formatOffender, pathText, timestamp } from './event-records.js'
 import type { Ioctls } from './ioctls.js'
-import type { LeaseService, ProtectedFile } from './lease-service.js'
+import type { LeaseService, ProtectedFile, WaitingOperation } from './lease-service.js'
+import { collectMetrics } from './metrics.js'
+import { maySeeLease, maySeePin, maySeeWaiting } from './visibility.js'
 
 /** What the engine itself adds to its reports. */
 export interface EngineView {
@@ -29,7 +33,9 @@ export interface EngineView {
   facts(): readonly (readonly [string, string | number])[]
   /** mnt_id of the control mount: descriptors of pin contexts are found by it. */
   controlMountId(): number
-  command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void
+  /** Requests served on the data mounts. */
+  served(): number
+  command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void)
 }
 
 export class Reports implements ControlSource {
@@ -58,7 +64,7 @@ export class Reports implements ControlSource {
     this.#service.takeExits()
     yield leaseHeader()
     for (const lease of this.#service.rules.leases()) {
-      if (this.#maySee(uid, lease.file, lease.user, lease)) yield formatLease(this.#leaseRecord(lease))
+      if (maySeeLease(this.#service, uid, lease)) yield formatLease(this.#leaseRecord(lease))
     }
   }
 
@@ -66,25 +72,22 @@ export class Reports implements ControlSource {
     this.#service.takeExits()
     for (const mount of this.#engine.mounts()) yield `${JSON.stringify(mount)}\n`
     for (const lease of this.#service.rules.leases()) {
-      if (this.#maySee(uid, lease.file, lease.user, lease))
-        yield `${JSON.stringify(this.#leaseRecord(lease))}\n`
+      if (maySeeLease(this.#service, uid, lease)) yield `${JSON.stringify(this.#leaseRecord(lease))}\n`
     }
     for (const pin of this.#service.rules.pins()) {
-      if (this.#maySee(uid, pin.file, pin.user)) yield `${JSON.stringify(this.#pinRecord(pin))}\n`
+      if (maySeePin(this.#service, uid, pin)) yield `${JSON.stringify(this.#pinRecord(pin))}\n`
     }
-  }
-
-  /** R1: everybody sees their own processes and files; root sees all. */
-  #maySee(uid: number, file: FileId, user: number, lease?: LeaseInfo): boolean {
-    if (uid === 0 || uid === user) return true
-    if (this.#service.ownerOf(file) === uid) return true
-    return lease?.owners.some((owner) => this.#service.processes.uidOf(owner) === uid) ?? false
+    for (const waiting of this.#service.waitingOperations()) {
+      if (maySeeWaiting(this.#service, uid, waiting))
+        yield `${JSON.stringify(this.#waitingRecord(waiting))}\n`
+    }
   }
 
   #leaseRecord(lease: LeaseInfo): LeaseRecord {
     const file = this.#service.files.get(lease.file)
     const stat = file === undefined ? null : tryStat(file)
     const now = this.#service.now()
+    const refusals = this.#service.refusals.get(lease.id)
     return {
       type: 'lease',
       id: lease.id,
@@ -103,11 +106,25 @@ export class Reports implements ControlSource {
       ...(lease.deadline === null ? {} : { breakTimeLeftMs: Math.max(0, Math.ceil(lease.deadline - now)) }),
       uid: lease.user,
       owners: lease.owners.map((owner) => this.#service.processes.describe(owner)),
+      ...(refusals === undefined
+        ? {}
+        : { refused: { ...refusals, last: formatOffender(refusals.last, this.#service) } }),
+    }
+  }
+
+  #waitingRecord({ file, since, process, operation, range }: WaitingOperation): WaitingRecord {
+    const known = this.#service.files.get(file)
+    return {
+      type: 'waiting',
+      ...pathText(filePath(file, this.#service)),
+      mountpoint: mountpointText(known),
+      inode: inodeText(known),
+      ...formatOffender({ process, operation, range, errno: 0 }, this.#service),
+      ageMs: Math.round(this.#service.now() - since),
     }
   }
 
   #pinRecord(pin: PinInfo): PinRecord {
-    const { holder } = pin
     return {
       type: 'pin',
       id: pin.id,
@@ -118,21 +135,14 @@ export class Reports implements ControlSource {
       length: rangeLength(pin.range),
       count: pin.count,
       uid: pin.user,
-      holder:
-        holder.kind === 'process'
-          ? { kind: 'process', ...this.#service.processes.describe(holder.process) }
-          : {
-              kind: 'context',
-              context: holder.context,
-              openedBy: this.#service.contexts.get(holder.context) ?? { pid: 0, command: '?' },
-            },
+      holder: formatHolder(pin.holder, this.#service),
     }
   }
 
   *pinnedPids(uid: number): Iterable<number> {
     const seen = new Set<number>()
     for (const pin of this.#service.rules.pins()) {
-      if (!this.#maySee(uid, pin.file, pin.user)) continue
+      if (!maySeePin(this.#service, uid, pin)) continue
       const { holder } = pin
       const pid =
         holder.kind === 'process'
@@ -149,7 +159,7 @@ export class Reports implements ControlSource {
     const own: string[] = []
     const byContext = new Map<number, string[]>()
     for (const pin of this.#service.rules.pins()) {
-      if (!this.#maySee(uid, pin.file, pin.user)) continue
+      if (!maySeePin(this.#service, uid, pin)) continue
       const { file } = pathText(filePath(pin.file, this.#service))
       if (pin.holder.kind === 'process') {
         if (this.#service.processes.pidOf(pin.holder.process) === pid) own.push(`${file}\n`)
@@ -191,8 +201,20 @@ export class Reports implements ControlSource {
     return this.#engine.ioctls.onContext(request, context as ContextId, args)
   }
 
-  command(line: Buffer, request: RequestInfo, done: (result: CommandResult) => void): void {
-    this.#engine.command(line, request, done)
+  metrics(): string {
+    this.#service.takeExits()
+    return formatMetrics(collectMetrics(this.#service, this.#engine.served(), this.#engine.version))
+  }
+
+  /** Of one whose process cannot be seen only the user is known. */
+  credentialsOf(request: RequestInfo): Credentials {
+    const caller = this.#service.processes.identify(request.pid)
+    if (caller !== null) return { ...caller.credentials, uid: request.uid }
+    return { uid: request.uid, realUid: request.uid, mayKillAll: false }
+  }
+
+  command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void) {
+    return this.#engine.command(command, done)
   }
 }
 
@@ -204,6 +226,11 @@ function tryStat(file: ProtectedFile): Statx | null {
     if (error instanceof LinuxError) return null
     throw error
   }
+}
+
+function inodeText(file: ProtectedFile | undefined): string {
+  const stat = file === undefined ? null : tryStat(file)
+  return stat === null ? '?' : String(stat.ino)
 }
 
 /** As the MountRecord of the mount has it. */

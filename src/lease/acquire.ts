@@ -7,7 +7,8 @@ import { judgeRequest, type RequestVerdict } from './judge.js'
 import type { FileRecord, InputOf, LeaseRequest } from './records.js'
 import type { Table } from './table.js'
 import type { Answer, WhenBusy } from './types.js'
-import { enqueueRequest } from './waiting.js'
+import { PendingRequest } from './waiter.js'
+import { waitFor } from './waiting.js'
 
 export function acquire(table: Table, input: InputOf<'acquire'>): Answer {
   if (!isRangeValid(input.range) || !isBreakTimeValid(input.breakTimeMs)) return failed(Errno.EINVAL)
@@ -57,9 +58,9 @@ export function changeLease(table: Table, input: InputOf<'change'>): Answer {
 /** L6: grants, refuses, or does what the caller wants done when normal leases are in the way. */
 function decide(table: Table, request: LeaseRequest, whenBusy: WhenBusy): Answer {
   const file = table.file(request.file)
-  const verdict = judgeRequest(file, request, file.requests.length)
+  const verdict = judgeRequest(file, request)
   if (verdict.isRefused) return failed(Errno.ETXTBSY)
-  if (verdict.busy.length === 0 && !verdict.isQueued) {
+  if (verdict.busy.length === 0 && verdict.ahead === null) {
     return { status: 'done', lease: grant(table, request, verdict.toTell).id }
   }
   switch (whenBusy) {
@@ -67,13 +68,12 @@ function decide(table: Table, request: LeaseRequest, whenBusy: WhenBusy): Answer
       return failed(Errno.EAGAIN)
     case 'start':
       breakConflicts(table, request, verdict, Errno.EAGAIN)
-      watch(table, file, request)
+      watch(table, file, request, verdict)
       return failed(Errno.EAGAIN)
     case 'wait':
       // L8: a request that waits holds up those behind it, and breaks what it waits for.
       if (!request.mayDelayOthers) return failed(Errno.EAGAIN)
-      enqueueRequest(table, request)
-      breakConflicts(table, request, verdict, 0)
+      enqueue(table, file, request, verdict)
       return WAITING
   }
 }
@@ -91,8 +91,17 @@ export function breakConflicts(
   for (const lease of verdict.toTell) startBreak(table, lease, demandOf(request), offender)
 }
 
-function watch(table: Table, file: FileRecord, request: LeaseRequest): void {
-  table.setWatch(table.ofd(request.ofd, file), request, false)
+function enqueue(table: Table, file: FileRecord, request: LeaseRequest, verdict: RequestVerdict): void {
+  const waiter = new PendingRequest(table.nextWaiterId(), 'request', file, request)
+  table.enqueueRequest(waiter)
+  breakConflicts(table, request, verdict, 0)
+  waitFor(table, waiter, verdict.busy, verdict.ahead)
+}
+
+function watch(table: Table, file: FileRecord, request: LeaseRequest, verdict: RequestVerdict): void {
+  const waiter = new PendingRequest(table.nextWaiterId(), 'watch', file, request)
+  table.setWatch(table.ofd(request.ofd, file), waiter, false)
+  waitFor(table, waiter, verdict.busy, verdict.ahead)
 }
 
 function isBreakTimeValid(breakTimeMs: number): boolean {

@@ -23,7 +23,7 @@ export function isRangeValid(range: Range): boolean {
 
 /** Turns a plain number into an id or an Instant. */
 export function mint<Brand extends number>(value: number): Brand {
-  assert(isMintable<Brand>(value), `${value} cannot be an id or a time`)
+  assert(isMintable<Brand>(value), 'a number cannot be an id or a time')
   return value
 }
 

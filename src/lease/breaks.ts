@@ -1,11 +1,12 @@
 /** B1-B5, B8, X4: how a break starts and how a lease is taken away. */
 import { Errno } from '../lib/errno.js'
-import type { Instant } from '../lib/ids.js'
+import type { Instant, ProcessKey } from '../lib/ids.js'
 import { DONE, failed, mint } from './answers.js'
 import { leaseInfo } from './infos.js'
+import type { Lease } from './lease.js'
+import type { Owner } from './owner-set.js'
 import { KILL_GRACE_MS } from './policy.js'
-import type { BreakDemand, InputOf, Lease } from './records.js'
-import { pinCountOf } from './records.js'
+import type { BreakDemand, InputOf } from './records.js'
 import type { Table } from './table.js'
 import type { Answer, Offender } from './types.js'
 import { failRequestsFor } from './waiting.js'
@@ -38,12 +39,19 @@ function breakTimeMs(table: Table, lease: Lease): number {
 /** B2. The breaker is not signalled when it is an owner too: that would only interrupt its own request. */
 function tellOwners(table: Table, lease: Lease, offender: Offender): void {
   table.tell({ event: 'break', lease: leaseInfo(lease), offender })
-  for (const owner of lease.owners) {
-    const isBreaker = owner.process.key === offender.process
-    owner.isSignalled = isBreaker || owner.signal !== null
-    if (isBreaker || owner.signal === null) continue
-    table.push({ kind: 'signal', process: owner.process.key, signal: owner.signal })
-  }
+  lease.owners.forEach((owner) => {
+    const process = owner.process.id
+    const isBreaker = process === offender.process
+    noteSignalled(lease, owner, isBreaker || owner.signal !== null)
+    if (isBreaker || owner.signal === null) return
+    table.push({ kind: 'signal', process, signal: owner.signal })
+  })
+}
+
+function noteSignalled(lease: Lease, known: Owner, isSignalled: boolean): void {
+  if (known.isSignalled === isSignalled) return
+  const owner = lease.ownersToChange().get(known.process.id)
+  if (owner !== undefined) owner.isSignalled = isSignalled
 }
 
 /** The break is over, whichever way; the caller gives the lease its next state. */
@@ -59,7 +67,7 @@ export function revoke(table: Table, lease: Lease, reason: 'timeout' | 'seized' 
   table.setState(lease, 'revoked')
   lease.seizing = null
   failRequestsFor(table, lease, Errno.EPERM)
-  table.touch(lease.file)
+  table.obstacles.moved(lease)
   const info = leaseInfo(lease)
   table.tell(
     reason === 'self' ? { event: 'broken', lease: info, reason } : { event: 'revoked', lease: info, reason },
@@ -88,16 +96,21 @@ export function expireBreaks(table: Table): Answer {
 
 /** Nobody is killed twice, and nobody for a notify-only lease: no change waits for that. */
 function isKillable(lease: Lease): boolean {
-  return lease.seizing === null && !lease.notifyOnly && lease.owners.length > 0
+  return lease.seizing === null && !lease.notifyOnly && lease.owners.size > 0
 }
 
 function killOwners(table: Table, lease: Lease, reason: 'timeout' | 'seized'): void {
   lease.seizing = reason
-  const victims = new Set(lease.owners.map((owner) => owner.process.key))
+  for (const process of victimsOf(lease)) table.push({ kind: 'kill', process, lease: lease.id })
+}
+
+/** Whoever has a pin under the lease dies too, also if it has resigned as an owner. */
+export function victimsOf(lease: Lease): Set<ProcessKey> {
+  const victims = new Set(lease.owners.keys())
   for (const pin of lease.pins?.values() ?? []) {
     if (pin.holder.kind === 'process') victims.add(pin.holder.process)
   }
-  for (const process of victims) table.push({ kind: 'kill', process, lease: lease.id })
+  return victims
 }
 
 /** X4. */
@@ -105,20 +118,15 @@ export function seize(table: Table, input: InputOf<'revoke'>): Answer {
   const lease = table.leases.get(input.lease)
   if (lease === undefined) return failed(Errno.ENOENT)
   if (lease.state === 'revoked') return DONE
-  const isPinned = pinCountOf(lease) > 0
+  const isPinned = lease.pinCount > 0
   if (!input.kill) {
     if (isPinned) return failed(Errno.EBUSY)
     revoke(table, lease, 'seized')
     return DONE
   }
-  const hasVictims = lease.owners.length > 0 || hasProcessPins(lease)
+  const hasVictims = victimsOf(lease).size > 0
   if (!hasVictims && isPinned) return failed(Errno.EBUSY) // Only contexts pin it: there is nobody to kill.
   if (hasVictims) killOwners(table, lease, 'seized')
   else revoke(table, lease, 'seized')
   return DONE
-}
-
-function hasProcessPins(lease: Lease): boolean {
-  for (const pin of lease.pins?.values() ?? []) if (pin.holder.kind === 'process') return true
-  return false
 }

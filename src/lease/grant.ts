@@ -1,14 +1,16 @@
 /** Carries out a lease request that nothing stands against: a new lease, or one changed in place (L4). */
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
-import { overlaps } from '../lib/range.js'
 import { dropBreak, startBreak } from './breaks.js'
 import { leaseInfo } from './infos.js'
-import { judgeRequest } from './judge.js'
-import type { BreakDemand, FileRecord, Lease, LeaseRequest, Owner } from './records.js'
-import { pinCountOf } from './records.js'
+import { changeOver, requestsHeldUpBy } from './judge.js'
+import { Lease } from './lease.js'
+import type { OfdRecord } from './ofd-record.js'
+import { NO_OWNERS } from './owner-set.js'
+import type { BreakDemand, LeaseRequest } from './records.js'
 import type { Table } from './table.js'
 import type { Offender } from './types.js'
+import { lookAgain, stopWatching } from './waiting.js'
 
 /** What kept a request from being granted, besides other leases: limits, rights, states, pins. */
 export function requestErrno(table: Table, request: LeaseRequest): Errno | 0 {
@@ -21,7 +23,7 @@ export function requestErrno(table: Table, request: LeaseRequest): Errno | 0 {
   if (lease.state === 'revoked') return Errno.EPERM
   const levelRises = levelRisesBy(lease, request)
   if (levelRises && !request.mayDelayOthers) return Errno.EPERM // L8
-  if (lease.level === 'exclusive' && request.level === 'normal' && pinCountOf(lease) > 0) return Errno.EBUSY // P4
+  if (lease.level === 'exclusive' && request.level === 'normal' && lease.pinCount > 0) return Errno.EBUSY // P4
   const isUpgrade = levelRises || modeRisesBy(lease, request)
   return isUpgrade && lease.state === 'breaking' ? Errno.EAGAIN : 0 // L4
 }
@@ -56,48 +58,26 @@ export function offenderOf(request: LeaseRequest, errno: Errno | 0): Offender {
 /** @param toTell The notify-only leases it conflicts with: their owners are told, nobody waits (L8). */
 export function grant(table: Table, request: LeaseRequest, toTell: readonly Lease[]): Lease {
   const file = table.file(request.file)
-  for (const change of file.changes) {
-    assert(!overlaps(change.input.range, request.range), 'L6: a lease is granted beneath a layout change')
-  }
+  assert(changeOver(file.queue, request.range) === null, 'L6: a lease is granted beneath a layout change')
   for (const lease of toTell) startBreak(table, lease, demandOf(request), offenderOf(request, 0))
   const ofd = table.ofd(request.ofd, file)
   if (request.lease === null) {
-    const lease = newLease(table, file, request)
+    const lease = newLease(table, ofd, request)
     table.addLease(lease, ofd)
-    lease.ofd = ofd
     table.tell({ event: 'granted', lease: leaseInfo(lease) })
-    if (ofd.watch !== null || ofd.isWorthTrying) table.setWatch(ofd, null, false)
+    stopWatching(table, ofd)
+    noteHeldUp(table, lease)
     return lease
   }
   applyChange(table, request.lease, request)
-  if (ofd.watch !== null || ofd.isWorthTrying) table.setWatch(ofd, null, false)
+  stopWatching(table, ofd)
+  noteHeldUp(table, request.lease)
   return request.lease
 }
 
-function newLease(table: Table, file: FileRecord, request: LeaseRequest): Lease {
-  return {
-    id: table.nextLeaseId(),
-    file,
-    ofd: null,
-    user: request.user,
-    range: request.range,
-    slot: 0,
-    mode: request.mode,
-    level: request.level,
-    state: 'active',
-    notifyOnly: !request.mayDelayOthers,
-    breakTimeMs: request.breakTimeMs,
-    takenAt: table.now,
-    owners: request.process === null ? [] : [newOwner(table, request.process)],
-    pins: null,
-    leaseBreak: null,
-    seizing: null,
-  }
-}
-
-/** L5: an owner without a signal, until it chooses one. */
-export function newOwner(table: Table, process: Owner['process']['key']): Owner {
-  return { process: table.process(process), signal: null, isSignalled: false, isMapping: false }
+function newLease(table: Table, ofd: OfdRecord, request: LeaseRequest): Lease {
+  const owners = request.process === null ? NO_OWNERS : table.process(request.process).alone
+  return new Lease(table.nextLeaseId(), ofd, request, table.now, owners)
 }
 
 /** L4: the lease gets its new mode and level in one go. B3: a downgrade may be what a break waits for. */
@@ -115,11 +95,10 @@ export function applyChange(table: Table, lease: Lease, request: LeaseRequest): 
   }
   if (isMore) table.tell({ event: 'granted', lease: leaseInfo(lease) })
   else if (isLess) table.tell({ event: 'downgraded', lease: leaseInfo(lease) })
-  table.touch(lease.file)
+  table.obstacles.moved(lease)
 }
 
-/** L6: would a request be answered otherwise than by EAGAIN now? */
-export function isWorthTrying(file: FileRecord, request: LeaseRequest): boolean {
-  const verdict = judgeRequest(file, request, file.requests.length)
-  return verdict.isRefused || (verdict.busy.length === 0 && !verdict.isQueued)
+/** L6, B1: those who waited behind the one that got this lease wait for it now, or in vain. */
+function noteHeldUp(table: Table, lease: Lease): void {
+  for (const request of requestsHeldUpBy(lease)) lookAgain(table, request)
 }

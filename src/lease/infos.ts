@@ -1,7 +1,6 @@
 /** Snapshots of leases and pins for events and reports. */
-import type { ProcessKey } from '../lib/ids.js'
-import type { Lease, Pin } from './records.js'
-import { pinCountOf } from './records.js'
+import type { Lease } from './lease.js'
+import type { Pin } from './records.js'
 import type { LeaseInfo, PinInfo } from './types.js'
 
 export function leaseInfo(lease: Lease): LeaseInfo {
@@ -15,8 +14,8 @@ export function leaseInfo(lease: Lease): LeaseInfo {
     level: lease.level,
     state: lease.state,
     notifyOnly: lease.notifyOnly,
-    owners: ownerKeys(lease),
-    pinCount: pinCountOf(lease),
+    owners: lease.owners.keys(),
+    pinCount: lease.pinCount,
     takenAt: lease.takenAt,
     deadline: lease.leaseBreak === null ? null : lease.leaseBreak.deadline,
   }
@@ -32,11 +31,4 @@ export function pinInfo(pin: Pin): PinInfo {
     count: pin.count,
     user: pin.user,
   }
-}
-
-/** Nearly every lease has one owner, and a snapshot is taken for every event. */
-function ownerKeys(lease: Lease): readonly ProcessKey[] {
-  const [first] = lease.owners
-  if (first !== undefined && lease.owners.length === 1) return [first.process.key]
-  return lease.owners.map((owner) => owner.process.key)
 }

@@ -5,10 +5,11 @@ import { DONE, failed, isRangeValid, WAITING } from './answers.js'
 import { revoke, startBreak } from './breaks.js'
 import { leaseInfo } from './infos.js'
 import { type ChangeVerdict, judgeChange } from './judge.js'
-import type { Change, InputOf } from './records.js'
+import type { InputOf } from './records.js'
 import type { Table } from './table.js'
 import type { Answer } from './types.js'
-import { dequeueChange, enqueueChange } from './waiting.js'
+import { Change } from './waiter.js'
+import { waitFor } from './waiting.js'
 
 export function requestChange(table: Table, input: InputOf<'layout-change'>): Answer {
   if (!isRangeValid(input.range)) return failed(Errno.EINVAL)
@@ -22,9 +23,12 @@ export function requestChange(table: Table, input: InputOf<'layout-change'>): An
   const isGivenUp = mustWait && input.nonBlocking
   breakFor(table, input, verdict, isGivenUp ? Errno.EAGAIN : 0)
   if (isGivenUp) return failed(Errno.EAGAIN) // B6: the break goes on.
-  const change: Change = { kind: 'change', request: input.request, file, input, isInFlight: false }
-  enqueueChange(table, change)
-  if (mustWait) return WAITING
+  const change = new Change(table.nextWaiterId(), file, input)
+  table.enqueueChange(change)
+  if (mustWait) {
+    waitFor(table, change, verdict.waitingFor)
+    return WAITING
+  }
   admit(table, change, verdict)
   return DONE
 }
@@ -52,17 +56,14 @@ export function breakFor(
 /** The change goes ahead. B8: only now are the breaker's own leases broken, so an interrupt spares them. */
 export function admit(table: Table, change: Change, verdict: ChangeVerdict): void {
   assert(verdict.errno === 0 && verdict.waitingFor.length === 0, 'a change is admitted against its verdict')
-  change.isInFlight = true
+  table.launchChange(change)
   for (const lease of verdict.own) revoke(table, lease, 'self')
 }
 
 export function finishChange(table: Table, input: InputOf<'layout-change-done'>): Answer {
   const change = table.pending.get(input.request)
   if (change === undefined) return failed(Errno.ENOENT)
-  assert(
-    change.kind === 'change' && change.isInFlight,
-    `request ${input.request} is done but was never admitted`,
-  )
-  dequeueChange(table, change)
+  assert(change.kind === 'change' && change.isInFlight, 'a request is done but was never admitted')
+  table.dequeueChange(change)
   return DONE
 }

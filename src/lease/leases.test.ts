@@ -188,11 +188,12 @@ test('L5: owners come and go; one that exits stops being an owner', () => {
   expect([1, 2, 3].map((key) => world.rules.isInvolved(processOf(key)))).toEqual([false, false, true])
 })
 
-test('L5: SIGKILL, SIGSTOP and numbers that are no signal cannot be chosen', () => {
+test('L5: SIGKILL, SIGSTOP, the two of glibc and numbers that are no signal cannot be chosen', () => {
   const world = new World()
   const lease = world.take()
-  for (const signo of [9, 19, 0, -1, 65, 1.5]) expect(world.setOwner(1, lease, 1, signo)).toBe('EINVAL')
-  for (const signo of [1, 10, 34, 64]) expect(world.setOwner(1, lease, 1, signo)).toBe('done')
+  for (const signo of [9, 19, 32, 33, 0, -1, 65, 1.5])
+    expect(world.setOwner(1, lease, 1, signo)).toBe('EINVAL')
+  for (const signo of [1, 10, 31, 34, 64]) expect(world.setOwner(1, lease, 1, signo)).toBe('done')
 })
 
 test('L5: a process that cannot be seen holds a lease but never owns one', () => {
@@ -243,6 +244,17 @@ test('L6: START that fails again waits for the next chance', () => {
   expect(world.poll(2).priority).toBe(false)
   world.pass(BREAK_MS)
   expect(world.poll(2).priority).toBe(true)
+})
+
+test('L6: after START, POLLPRI turns on as well when a new exclusive lease has settled the question', () => {
+  const world = new World()
+  world.take({ ofd: 1, bytes: [0, 100] })
+  expect(world.tryTake({ ofd: 2, mode: 'write', whenBusy: 'start', bytes: [0, 200] })).toBe('EAGAIN')
+  expect(world.poll(2).priority).toBe(false)
+  world.take({ ofd: 3, level: 'exclusive', bytes: [100, 200] })
+  expect(world.sent('poll').map((effect) => effect.ofd)).toContain(2)
+  expect(world.poll(2).priority).toBe(true)
+  expect(world.tryTake({ ofd: 2, mode: 'write', whenBusy: 'start', bytes: [0, 200] })).toBe('ETXTBSY')
 })
 
 test('L6: WAIT breaks what conflicts and gets its lease when that is gone', () => {

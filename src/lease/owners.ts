@@ -1,10 +1,12 @@
 /** L5: who is told about a lease; and what a process takes with it when it exits (L5, P6). */
+import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import { DONE, failed } from './answers.js'
-import { newOwner } from './grant.js'
+import type { Lease } from './lease.js'
 import { settle } from './lifetime.js'
+import { Owner } from './owner-set.js'
 import { endPin } from './pins.js'
-import type { InputOf, Lease, Owner } from './records.js'
+import type { InputOf } from './records.js'
 import type { Table } from './table.js'
 import type { Answer } from './types.js'
 import { answerRequest } from './waiting.js'
@@ -13,13 +15,21 @@ import { answerRequest } from './waiting.js'
 const SIGKILL = 9
 const SIGSTOP = 19
 const SIGNAL_MAX = 64
+/** glibc keeps these for itself: no program of it can handle them, and who does not would be killed. */
+const SIGCANCEL = 32
+const SIGSETXID = 33
+const UNCHOOSABLE: ReadonlySet<number> = new Set([SIGKILL, SIGSTOP, SIGCANCEL, SIGSETXID])
 
 export function setOwner(table: Table, input: InputOf<'set-owner'>): Answer {
   if (input.signal !== null && !isChoosable(input.signal.signo)) return failed(Errno.EINVAL)
   const lease = table.leaseOf(input.ofd, input.lease)
   if (lease === undefined) return failed(Errno.ENOENT)
   if (lease.seizing !== null) return failed(Errno.EPERM) // X4: nobody joins to outlive those who are killed.
-  const owner = findOwner(lease, input.owner) ?? addOwner(table, lease, input.owner)
+  // A change of a new owner's own may wait for this lease (B8, X5).
+  if (!lease.isOwner(input.owner)) table.addOwner(lease, new Owner(table.process(input.owner)))
+  if (input.signal === null && lease.owners.isShared) return { status: 'done', lease: lease.id }
+  const owner = lease.ownersToChange().get(input.owner)
+  assert(owner !== undefined, 'an owner was added and is not there')
   owner.signal = input.signal
   // B2: whoever chooses a signal while the lease is breaking would never hear of this break otherwise.
   if (lease.state === 'breaking' && owner.signal !== null && !owner.isSignalled) {
@@ -30,27 +40,13 @@ export function setOwner(table: Table, input: InputOf<'set-owner'>): Answer {
 }
 
 function isChoosable(signo: number): boolean {
-  return (
-    Number.isInteger(signo) && signo >= 1 && signo <= SIGNAL_MAX && signo !== SIGKILL && signo !== SIGSTOP
-  )
-}
-
-function findOwner(lease: Lease, process: Owner['process']['key']): Owner | undefined {
-  return lease.owners.find((owner) => owner.process.key === process)
-}
-
-function addOwner(table: Table, lease: Lease, process: Owner['process']['key']): Owner {
-  const owner = newOwner(table, process)
-  lease.owners.push(owner)
-  owner.process.leases.add(lease)
-  table.touch(lease.file) // A change of the new owner's own may wait for this lease (B8, X5).
-  return owner
+  return Number.isInteger(signo) && signo >= 1 && signo <= SIGNAL_MAX && !UNCHOOSABLE.has(signo)
 }
 
 export function removeOwner(table: Table, input: InputOf<'remove-owner'>): Answer {
   const lease = table.leaseOf(input.ofd, input.lease)
   if (lease === undefined) return failed(Errno.ENOENT)
-  const owner = findOwner(lease, input.owner)
+  const owner = lease.owners.get(input.owner)
   if (owner === undefined) return failed(Errno.ENOENT)
   dropOwner(table, lease, owner)
   return { status: 'done', lease: lease.id }
@@ -58,10 +54,7 @@ export function removeOwner(table: Table, input: InputOf<'remove-owner'>): Answe
 
 /** A waiting change may be of the only owner that is left, and then waits no longer (B8). */
 function dropOwner(table: Table, lease: Lease, owner: Owner): void {
-  lease.owners.splice(lease.owners.indexOf(owner), 1)
-  owner.process.leases.delete(lease)
-  table.forgetProcessIfUnused(owner.process)
-  table.touch(lease.file)
+  table.removeOwner(lease, owner)
   settle(table, lease, 'unmapped')
 }
 
@@ -72,8 +65,8 @@ export function exitProcess(table: Table, input: InputOf<'process-exited'>): Ans
   for (const pin of [...(process.pins ?? [])])
     endPin(table, pin, pin.lease.seizing === null ? 'exit' : 'killed')
   for (const request of [...(process.requests ?? [])]) answerRequest(table, request, Errno.EINTR, null)
-  for (const lease of [...process.leases]) {
-    const owner = findOwner(lease, input.process)
+  for (const lease of process.leases()) {
+    const owner = lease.owners.get(input.process)
     if (owner !== undefined) dropOwner(table, lease, owner)
   }
   return DONE

@@ -167,6 +167,19 @@ test('P5: a mapped lease that is pinned later becomes a zombie when its mapping 
   expect(world.lease(lease).state).toBe('zombie')
 })
 
+test('P5: a mapped lease that is pinned stays active as long as it is mapped, whatever else ends', () => {
+  const world = new World()
+  const lease = world.take({ level: 'exclusive' })
+  world.close(1, [mappingOf(1)])
+  const first = world.pin(lease)
+  world.pin(lease, { bytes: [0, 100] })
+  world.unpin(first)
+  expect(world.lease(lease).state).toBe('active')
+  world.remap([mappingOf(1)])
+  expect(world.lease(lease).state).toBe('active')
+  expect(world.told()).not.toContain('zombie:1')
+})
+
 test('P6: unpin is for the holder of the pin; anybody else gets ENOENT', () => {
   const world = new World()
   const lease = world.take({ level: 'exclusive' })

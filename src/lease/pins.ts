@@ -1,11 +1,12 @@
 /** P1-P6: pins. What they refuse is in judge.ts, what they keep alive in lifetime.ts. */
 import { Errno } from '../lib/errno.js'
-import { covers, overlaps, type Range } from '../lib/range.js'
+import { covers, type Range } from '../lib/range.js'
 import { DONE, failed, isRangeValid } from './answers.js'
 import { leaseInfo, pinInfo } from './infos.js'
+import { changeOver } from './judge.js'
+import type { Lease } from './lease.js'
 import { settle } from './lifetime.js'
-import type { InputOf, Lease, Pin } from './records.js'
-import { isOwner } from './records.js'
+import type { InputOf, Pin } from './records.js'
 import type { Table } from './table.js'
 import type { Answer, PinHolder, UnpinReason } from './types.js'
 
@@ -17,7 +18,8 @@ export function pin(table: Table, input: InputOf<'pin'>): Answer {
   const lease = table.leases.get(input.lease)
   if (lease === undefined) return failed(Errno.ENOENT)
   if (!mayPin(lease, input)) return failed(Errno.EPERM)
-  if (isBeneathChange(lease, input.range)) return failed(Errno.EAGAIN)
+  // X5 may have let a change pass under this very lease: its blocks are going away, or will be.
+  if (changeOver(lease.file.queue, input.range) !== null) return failed(Errno.EAGAIN)
   const key = keyOf(input.holder, input.range)
   const known = lease.pins?.get(key)
   if (known !== undefined) {
@@ -32,16 +34,10 @@ export function pin(table: Table, input: InputOf<'pin'>): Answer {
 
 /** P1. A process pins for itself or for a context, never for another process. */
 function mayPin(lease: Lease, input: InputOf<'pin'>): boolean {
-  if (input.process === null || !isOwner(lease, input.process)) return false
+  if (input.process === null || !lease.isOwner(input.process)) return false
   if (input.holder.kind === 'process' && input.holder.process !== input.process) return false
   if (lease.level !== 'exclusive' || lease.state !== 'active' || lease.seizing !== null) return false
-  return covers(lease.range, input.range)
-}
-
-/** X5 may have let a change pass under this very lease: its blocks are going away, or will be. */
-function isBeneathChange(lease: Lease, range: Range): boolean {
-  for (const change of lease.file.changes) if (overlaps(change.input.range, range)) return true
-  return false
+  return covers(lease, input.range)
 }
 
 function keyOf(holder: PinHolder, range: Range): string {

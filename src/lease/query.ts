@@ -1,9 +1,10 @@
 /** R4: what would happen to a layout change, and because of whom; asking changes nothing. */
 import { Errno } from '../lib/errno.js'
-import { overlaps, type Range } from '../lib/range.js'
+import type { Range } from '../lib/range.js'
 import { isRangeValid } from './answers.js'
 import { type ChangeSource, judgeChange } from './judge.js'
-import type { FileRecord, Lease } from './records.js'
+import type { Lease } from './lease.js'
+import type { FileRecord } from './records.js'
 import type { QueryResult } from './types.js'
 
 export function queryChange(file: FileRecord | undefined, change: ChangeSource): QueryResult {
@@ -20,6 +21,6 @@ export function queryChange(file: FileRecord | undefined, change: ChangeSource):
 /** Does any lease that is still one overlap the range? Pins lie within leases (P1, P4). */
 export function isProtectedRange(file: FileRecord | undefined, range: Range): boolean {
   if (file === undefined) return false
-  const isProtecting = (lease: Lease) => lease.state !== 'revoked' && overlaps(lease.range, range)
-  return file.readers.some(isProtecting) || file.writers.some(isProtecting)
+  const isProtecting = (lease: Lease) => lease.state !== 'revoked'
+  return file.readers.find(range, isProtecting) !== null || file.writers.find(range, isProtecting) !== null
 }

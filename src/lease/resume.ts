@@ -1,85 +1,98 @@
 /** B4: lets those who wait go ahead as soon as they can, and ends waits that are given up (B7). */
 
 import { Errno } from '../lib/errno.js'
-import { overlaps } from '../lib/range.js'
 import { breakConflicts } from './acquire.js'
 import { DONE } from './answers.js'
-import { grant, isWorthTrying, requestErrno } from './grant.js'
-import { judgeChange, judgeRequest, waitsForBreak } from './judge.js'
+import { grant, requestErrno } from './grant.js'
+import { changeAhead, judgeChange, judgeRequest, meetChange, meetRequest } from './judge.js'
 import { admit, breakFor, tellRefused } from './layout-change.js'
-import type { Change, FileRecord, InputOf } from './records.js'
+import type { InputOf } from './records.js'
 import type { Table } from './table.js'
 import type { Answer } from './types.js'
-import { answerRequest, dequeueChange } from './waiting.js'
+import type { Change, PendingRequest, Waiter } from './waiter.js'
+import { answerRequest, stillWaits, waitFor } from './waiting.js'
 
-/** Looks at the waiters of every file that this step touched, until nothing moves any more. */
+/** Looks at those who waited for something that moved in this step, until nothing moves any more. */
 export function resumeWaiters(table: Table): void {
-  for (let file = table.nextTouched(); file !== undefined; file = table.nextTouched()) {
-    if (file.changes.length > 0) resumeChanges(table, file)
-    if (file.requests.length > 0) resumeRequests(table, file)
-    for (const ofd of file.watchers) {
-      if (ofd.watch !== null && isWorthTrying(file, ofd.watch)) table.setWatch(ofd, null, true)
-    }
-    table.forgetFileIfUnused(file)
+  for (let waiters = table.obstacles.take(); waiters.length > 0; waiters = table.obstacles.take()) {
+    for (const waiter of waiters) if (!waiter.isOver) resume(table, waiter)
   }
 }
 
-/** Changes wait for leases, and for the changes before them that wait and overlap; never for lease requests. */
-function resumeChanges(table: Table, file: FileRecord): void {
-  const ahead: Change[] = []
-  for (const change of file.changes.filter((one) => !one.isInFlight)) {
-    const { range } = change.input
-    const isBehind = ahead.some((earlier) => overlaps(earlier.input.range, range))
-    if (isBehind || waitsForBreak(file, change.input) || !resumeChange(table, change)) ahead.push(change)
+function resume(table: Table, waiter: Waiter): void {
+  switch (waiter.kind) {
+    case 'change':
+      resumeChange(table, waiter)
+      return
+    case 'request':
+      resumeRequest(table, waiter)
+      return
+    case 'watch':
+      resumeWatch(table, waiter)
   }
 }
 
 /**
- * Judges a waiting change anew. No exclusive lease was granted beneath it (L6), but one that X5 let it pass may
- * refuse it by now: its breaker is no owner any more, or the lease has become a zombie.
- * @returns Has it been answered?
+ * Changes wait for leases, and for the changes before them that wait and overlap; never for lease requests. No
+ * exclusive lease was granted beneath a waiting change (L6), but one that X5 let it pass may refuse it by now: its
+ * breaker is no owner any more, or the lease has become a zombie.
  */
-function resumeChange(table: Table, change: Change): boolean {
-  const verdict = judgeChange(change.file, change.input)
+function resumeChange(table: Table, change: Change): void {
+  const { input } = change
+  const ahead = changeAhead(change)
+  if (ahead !== null) {
+    waitFor(table, change, [], ahead)
+    return
+  }
+  if (stillWaits(table, change, (lease) => meetChange(lease, input) === 'wait')) return
+  const verdict = judgeChange(change.file, input)
   if (verdict.errno !== 0) {
-    tellRefused(table, change.input, verdict)
-    dequeueChange(table, change)
+    tellRefused(table, input, verdict)
+    table.dequeueChange(change)
   } else if (verdict.waitingFor.length > 0) {
-    breakFor(table, change.input, verdict, 0)
-    return false
+    breakFor(table, input, verdict, 0)
+    waitFor(table, change, verdict.waitingFor)
+    return
   } else {
     admit(table, change, verdict)
   }
   table.push({ kind: 'reply', request: change.request, errno: verdict.errno })
-  return true
 }
 
-function resumeRequests(table: Table, file: FileRecord): void {
-  let earlierCount = 0
-  for (const request of [...file.requests]) {
-    if (!table.pending.has(request.request)) continue // A break that one before it started has failed it.
-    const verdict = judgeRequest(file, request, earlierCount)
-    if (verdict.isRefused) {
-      answerRequest(table, request, Errno.ETXTBSY, null)
-    } else if (verdict.isQueued || verdict.busy.length > 0) {
-      breakConflicts(table, request, verdict, 0)
-      earlierCount = file.requests.indexOf(request) + 1
-    } else {
-      const errno = requestErrno(table, request)
-      const lease = errno === 0 ? grant(table, request, verdict.toTell).id : null
-      answerRequest(table, request, errno, lease)
-    }
+function resumeRequest(table: Table, request: PendingRequest): void {
+  const { file, wish } = request
+  if (stillWaits(table, request, (lease) => meetRequest(lease, wish) === 'wait')) return
+  const verdict = judgeRequest(file, wish, request.id)
+  if (verdict.isRefused) {
+    answerRequest(table, request, Errno.ETXTBSY, null)
+  } else if (verdict.ahead !== null || verdict.busy.length > 0) {
+    breakConflicts(table, wish, verdict, 0)
+    waitFor(table, request, verdict.busy, verdict.ahead)
+  } else {
+    const errno = requestErrno(table, wish)
+    const lease = errno === 0 ? grant(table, wish, verdict.toTell) : null
+    answerRequest(table, request, errno, lease === null ? null : lease.id)
   }
+}
+
+/** L6: would a request that was answered EAGAIN get another answer now? */
+function resumeWatch(table: Table, watch: PendingRequest): void {
+  const { file, wish } = watch
+  if (stillWaits(table, watch, (lease) => meetRequest(lease, wish) === 'wait')) return
+  const verdict = judgeRequest(file, wish)
+  const isWaiting = !verdict.isRefused && (verdict.ahead !== null || verdict.busy.length > 0)
+  if (isWaiting) waitFor(table, watch, verdict.busy, verdict.ahead)
+  else table.setWatch(table.ofd(wish.ofd, file), null, true)
 }
 
 /** B7. An unknown request has its answer on the way already, and so has a change in flight. */
 export function interrupt(table: Table, input: InputOf<'interrupt'>): Answer {
   const waiter = table.pending.get(input.request)
   if (waiter === undefined) return DONE
-  if (waiter.kind === 'lease-request') {
+  if (waiter.kind !== 'change') {
     answerRequest(table, waiter, Errno.EINTR, null)
   } else if (!waiter.isInFlight) {
-    dequeueChange(table, waiter)
+    table.dequeueChange(waiter)
     table.push({ kind: 'reply', request: waiter.request, errno: Errno.EINTR })
   }
   return DONE

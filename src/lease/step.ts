@@ -4,17 +4,18 @@ import type { FileId, Instant, LeaseId, Ofd, ProcessKey } from '../lib/ids.js'
 import type { Range } from '../lib/range.js'
 import { acquire, changeLease } from './acquire.js'
 import { DONE, failed } from './answers.js'
-import { expireBreaks, seize } from './breaks.js'
+import { expireBreaks, seize, victimsOf } from './breaks.js'
 import { leaseInfo, pinInfo } from './infos.js'
 import { finishChange, requestChange } from './layout-change.js'
 import { changeMappings, closeOfd, release } from './lifetime.js'
-import { pollStateOf } from './outcome.js'
+import { leaseCountOf, pollStateOf } from './outcome.js'
 import { exitProcess, removeOwner, setOwner } from './owners.js'
 import { closeContext, pin, unpin } from './pins.js'
 import { isPolicyValid } from './policy.js'
 import { isProtectedRange, queryChange } from './query.js'
 import { interrupt, resumeWaiters } from './resume.js'
-import { indexAbove, Table } from './table.js'
+import { snapshotOf } from './snapshot.js'
+import { Table } from './table.js'
 import type {
   Answer,
   Input,
@@ -25,6 +26,7 @@ import type {
   PinInfo,
   PollState,
   QueryResult,
+  RulesSnapshot,
   Step,
 } from './types.js'
 
@@ -72,9 +74,13 @@ export class TableRules implements LeaseRules {
     return lease === undefined ? undefined : leaseInfo(lease)
   }
 
+  victimsOf(id: LeaseId): readonly ProcessKey[] {
+    const lease = this.#table.leases.get(id)
+    return lease === undefined ? [] : [...victimsOf(lease)]
+  }
+
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined {
-    const leases = this.#table.ofds.get(ofd)?.leases ?? []
-    const lease = leases[indexAbove(leases, after)]
+    const lease = this.#table.ofds.get(ofd)?.leaseAbove(after)
     return lease === undefined ? undefined : leaseInfo(lease)
   }
 
@@ -89,12 +95,21 @@ export class TableRules implements LeaseRules {
     for (const lease of record.writers.all()) yield leaseInfo(lease)
   }
 
+  leaseCountOf(file: FileId): number {
+    const record = this.#table.files.get(file)
+    return record === undefined ? 0 : leaseCountOf(record)
+  }
+
   *pins(): Iterable<PinInfo> {
     for (const pinned of this.#table.pins.values()) yield pinInfo(pinned)
   }
 
   isInvolved(process: ProcessKey): boolean {
     return this.#table.processes.has(process)
+  }
+
+  snapshot(): RulesSnapshot {
+    return snapshotOf(this.#table)
   }
 
   get leaseCount(): number {

@@ -12,20 +12,17 @@ import type {
 } from '../lib/ids.js'
 import { mint } from './answers.js'
 import { Deadlines } from './deadlines.js'
-import { LeaseList } from './lease-list.js'
+import { IdTable } from './id-table.js'
+import type { Lease } from './lease.js'
+import { Obstacles } from './obstacles.js'
+import { OfdRecord } from './ofd-record.js'
 import { leaseCountOf, Outcome } from './outcome.js'
-import type {
-  Change,
-  ContextRecord,
-  FileRecord,
-  Lease,
-  LeaseRequest,
-  OfdRecord,
-  Pin,
-  ProcessRecord,
-  UserRecord,
-} from './records.js'
+import type { Owner } from './owner-set.js'
+import { ProcessRecord } from './process-record.js'
+import { RangeTree } from './range-tree.js'
+import type { ContextRecord, FileQueue, FileRecord, Pin, UserRecord } from './records.js'
 import type { LeaseMode, LeasePolicy, LeaseState } from './types.js'
+import type { Change, PendingRequest, Waiter } from './waiter.js'
 
 /**
  * Who has what, with an index for every question the rules ask, so that no step looks at all leases. It keeps
@@ -34,18 +31,20 @@ import type { LeaseMode, LeasePolicy, LeaseState } from './types.js'
 export class Table extends Outcome {
   policy: LeasePolicy
   now: Instant = mint<Instant>(0)
-  readonly leases = new Map<LeaseId, Lease>()
+  readonly leases = new IdTable<Lease>()
+  readonly files = new IdTable<FileRecord>()
+  readonly ofds = new IdTable<OfdRecord>()
+  readonly processes = new IdTable<ProcessRecord>()
   readonly pins = new Map<PinId, Pin>()
-  readonly files = new Map<FileId, FileRecord>()
-  readonly ofds = new Map<Ofd, OfdRecord>()
-  readonly processes = new Map<ProcessKey, ProcessRecord>()
   readonly contexts = new Map<ContextId, ContextRecord>()
   readonly users = new Map<Uid, UserRecord>()
   /** Requests that wait, and layout changes in flight. */
-  readonly pending = new Map<RequestId, Change | LeaseRequest>()
+  readonly pending = new Map<RequestId, Waiter>()
+  readonly obstacles = new Obstacles()
   readonly deadlines = new Deadlines()
   #lastLeaseId = 0
   #lastPinId = 0
+  #lastWaiterId = 0
 
   constructor(policy: LeasePolicy) {
     super()
@@ -64,6 +63,11 @@ export class Table extends Outcome {
     return mint<PinId>(this.#lastPinId)
   }
 
+  nextWaiterId(): number {
+    this.#lastWaiterId++
+    return this.#lastWaiterId
+  }
+
   // Files
 
   file(id: FileId): FileRecord {
@@ -71,20 +75,19 @@ export class Table extends Outcome {
     if (known !== undefined) return known
     const file: FileRecord = {
       id,
-      readers: new LeaseList(),
-      writers: new LeaseList(),
-      changes: [],
-      requests: [],
-      watchers: new Set(),
+      readers: new RangeTree(),
+      writers: new RangeTree(),
+      queue: null,
       isTouched: false,
+      isEmptied: false,
     }
-    this.files.set(id, file)
+    this.files.add(file)
     return file
   }
 
-  forgetFileIfUnused(file: FileRecord): void {
-    if (leaseCountOf(file) > 0 || file.changes.length > 0) return
-    if (file.requests.length === 0 && file.watchers.size === 0) this.files.delete(file.id)
+  protected override forgetFileIfUnused(file: FileRecord): void {
+    if (file.queue !== null && isQueueUnused(file.queue)) file.queue = null
+    if (file.queue === null && leaseCountOf(file) === 0) this.files.delete(file)
   }
 
   // Open file descriptions
@@ -92,38 +95,41 @@ export class Table extends Outcome {
   ofd(id: Ofd, file: FileRecord): OfdRecord {
     const known = this.ofds.get(id)
     if (known !== undefined) {
-      assert(known.file === file, `open file description ${id} is of another file`)
+      assert(known.file === file, 'an open file description is of another file')
       return known
     }
-    const ofd: OfdRecord = {
-      id,
-      file,
-      leases: [],
-      breakingCount: 0,
-      revokedCount: 0,
-      requestCount: 0,
-      watch: null,
-      isWorthTrying: false,
-      pollBits: 0,
-      isPollMarked: false,
-    }
-    this.ofds.set(id, ofd)
+    const ofd = new OfdRecord(id, file)
+    this.ofds.add(ofd)
     return ofd
   }
 
   forgetOfdIfUnused(ofd: OfdRecord): void {
-    if (ofd.leases.length > 0 || ofd.requestCount > 0) return
-    if (ofd.watch === null && !ofd.isWorthTrying) this.ofds.delete(ofd.id)
+    if (ofd.isUnused) this.ofds.delete(ofd)
   }
 
   /** B2, L6: remembers START's request, or forgets it (null); `isWorthTrying` is what poll says meanwhile. */
-  setWatch(ofd: OfdRecord, watch: LeaseRequest | null, isWorthTrying: boolean): void {
-    ofd.watch = watch
-    if (watch !== null || isWorthTrying) ofd.file.watchers.add(ofd)
-    else if (ofd.file.watchers.delete(ofd)) this.touch(ofd.file)
-    ofd.isWorthTrying = isWorthTrying
+  setWatch(ofd: OfdRecord, watch: PendingRequest | null, isWorthTrying: boolean): void {
+    const activity = ofd.activityToChange()
+    const queue = queueOf(ofd.file)
+    const wasWatching = activity.watch !== null || activity.isWorthTrying
+    const isWatching = watch !== null || isWorthTrying
+    queue.watcherCount += Number(isWatching) - Number(wasWatching)
+    if (activity.watch !== null) {
+      activity.watch.isOver = true
+      queue.watches.delete(activity.watch)
+      this.obstacles.detach(activity.watch)
+    }
+    if (watch !== null) queue.watches.add(watch)
+    activity.watch = watch
+    activity.isWorthTrying = isWorthTrying
+    this.touch(ofd.file)
     this.markPoll(ofd)
     this.forgetOfdIfUnused(ofd)
+  }
+
+  /** Nobody polls it any more. */
+  forgetPoll(ofd: OfdRecord): void {
+    if (ofd.activity.pollBits !== 0) ofd.activityToChange().pollBits = 0
   }
 
   /** The lease with this id if it is this OFD's (L4). */
@@ -135,39 +141,43 @@ export class Table extends Outcome {
   // Leases
 
   addLease(lease: Lease, ofd: OfdRecord): void {
-    this.leases.set(lease.id, lease)
-    listOf(lease.file, lease.mode).add(lease)
-    ofd.leases.push(lease)
-    for (const owner of lease.owners) owner.process.leases.add(lease)
+    this.leases.add(lease)
+    leasesOf(lease.file, lease.mode).add(lease)
+    ofd.addLease(lease)
+    lease.owners.forEach(({ process }) => {
+      process.addLease(lease)
+    })
     this.user(lease.user).leaseCount++
   }
 
+  /** The lease ends here: whatever still refers to it finds one that protects nothing and is nobody's. */
   removeLease(lease: Lease): void {
-    assert(lease.pins === null || lease.pins.size === 0, `lease ${lease.id} ends while it has pins`)
-    assert(lease.leaseBreak === null, `lease ${lease.id} ends while its break has not ended`)
+    assert(lease.pinCount === 0, 'a lease ends while it has pins')
+    assert(lease.leaseBreak === null, 'a lease ends while its break has not ended')
     this.detachFromOfd(lease)
-    this.leases.delete(lease.id)
-    listOf(lease.file, lease.mode).delete(lease)
-    for (const owner of lease.owners) {
-      owner.process.leases.delete(lease)
-      this.forgetProcessIfUnused(owner.process)
-    }
+    this.leases.delete(lease)
+    leasesOf(lease.file, lease.mode).delete(lease)
+    const { owners } = lease
+    lease.finish()
+    owners.forEach(({ process }) => {
+      process.forgetLease()
+      this.forgetProcessIfUnused(process)
+    })
     const user = this.user(lease.user)
     user.leaseCount--
     this.#forgetUserIfUnused(lease.user, user)
-    if (leaseCountOf(lease.file) === 0) this.markEmptied(lease.file)
+    if (leaseCountOf(lease.file) === 0) lease.file.isEmptied = true
+    this.obstacles.moved(lease)
     this.touch(lease.file)
   }
 
   /** The lease has no descriptor any more. */
   detachFromOfd(lease: Lease): void {
-    const ofd = lease.ofd
+    const { ofd } = lease
     if (ofd === null) return
     this.#countState(ofd, lease.state, -1)
-    const index = indexAbove(ofd.leases, lease.id - 1)
-    assert(ofd.leases[index] === lease, `lease ${lease.id} is not among those of its holder`)
-    ofd.leases.splice(index, 1)
     lease.ofd = null
+    ofd.forgetLease()
     this.forgetOfdIfUnused(ofd)
   }
 
@@ -180,32 +190,104 @@ export class Table extends Outcome {
   }
 
   setMode(lease: Lease, mode: LeaseMode): void {
-    listOf(lease.file, lease.mode).delete(lease)
-    listOf(lease.file, mode).add(lease)
+    leasesOf(lease.file, lease.mode).delete(lease)
+    leasesOf(lease.file, mode).add(lease)
     lease.mode = mode
   }
 
   #countState(ofd: OfdRecord, state: LeaseState, step: 1 | -1): void {
-    if (state === 'breaking') ofd.breakingCount += step
-    else if (state === 'revoked') ofd.revokedCount += step
+    if (state === 'breaking') ofd.activityToChange().breakingCount += step
+    else if (state === 'revoked') ofd.activityToChange().revokedCount += step
     else return
     this.markPoll(ofd)
   }
 
+  addOwner(lease: Lease, owner: Owner): void {
+    lease.ownersToChange().add(owner)
+    owner.process.addLease(lease)
+    this.obstacles.moved(lease)
+  }
+
+  removeOwner(lease: Lease, { process }: Owner): void {
+    lease.ownersToChange().delete(process.id)
+    process.forgetLease()
+    this.forgetProcessIfUnused(process)
+    this.obstacles.moved(lease)
+  }
+
+  // Who waits
+
+  enqueueChange(change: Change): void {
+    assert(!this.pending.has(change.request), 'a request is pending already')
+    queueOf(change.file).changes.add(change)
+    this.pending.set(change.request, change)
+  }
+
+  /** A waiting change was refused or interrupted, or one in flight is done. */
+  dequeueChange(change: Change): void {
+    const { changes, changesInFlight } = queueOf(change.file)
+    if (change.isInFlight) changesInFlight.delete(change)
+    else changes.delete(change)
+    this.#end(change)
+  }
+
+  /** It waits no longer, and holds up no other change. */
+  launchChange(change: Change): void {
+    const { changes, changesInFlight } = queueOf(change.file)
+    changes.delete(change)
+    changesInFlight.add(change)
+    change.isInFlight = true
+    this.obstacles.moved(change)
+  }
+
+  enqueueRequest(request: PendingRequest): void {
+    assert(!this.pending.has(request.request), 'a request is pending already')
+    requestsOf(request.file, request.wish.mode).add(request)
+    this.pending.set(request.request, request)
+    const ofd = this.ofd(request.wish.ofd, request.file)
+    const activity = ofd.activityToChange()
+    activity.requests ??= new Set()
+    activity.requests.add(request)
+    this.setWatch(ofd, null, false)
+    if (request.wish.process === null) return
+    const process = this.process(request.wish.process)
+    process.requests ??= new Set()
+    process.requests.add(request)
+  }
+
+  dequeueRequest(request: PendingRequest): void {
+    requestsOf(request.file, request.wish.mode).delete(request)
+    const ofd = this.ofd(request.wish.ofd, request.file)
+    ofd.activityToChange().requests?.delete(request)
+    this.forgetOfdIfUnused(ofd)
+    if (request.wish.process !== null) {
+      const process = this.process(request.wish.process)
+      process.requests?.delete(request)
+      this.forgetProcessIfUnused(process)
+    }
+    this.#end(request)
+  }
+
+  #end(waiter: Waiter): void {
+    this.pending.delete(waiter.request)
+    waiter.isOver = true
+    this.obstacles.detach(waiter)
+    this.obstacles.moved(waiter)
+    this.touch(waiter.file)
+  }
+
   // Processes, contexts and users
 
-  process(key: ProcessKey): ProcessRecord {
-    const known = this.processes.get(key)
+  process(id: ProcessKey): ProcessRecord {
+    const known = this.processes.get(id)
     if (known !== undefined) return known
-    const process: ProcessRecord = { key, leases: new Set(), pins: null, requests: null }
-    this.processes.set(key, process)
+    const process = new ProcessRecord(id)
+    this.processes.add(process)
     return process
   }
 
   forgetProcessIfUnused(process: ProcessRecord): void {
-    if (process.leases.size > 0) return
-    if ((process.pins?.size ?? 0) > 0 || (process.requests?.size ?? 0) > 0) return
-    this.processes.delete(process.key)
+    if (process.isUnused) this.processes.delete(process)
   }
 
   context(id: ContextId): ContextRecord {
@@ -231,15 +313,14 @@ export class Table extends Outcome {
   // Pins
 
   addPin(pin: Pin): void {
-    pin.lease.pins ??= new Map()
-    pin.lease.pins.set(pin.key, pin)
+    pin.lease.addPin(pin)
     this.pins.set(pin.id, pin)
     this.#pinsOfHolder(pin).add(pin)
     this.user(pin.user).pinCount++
   }
 
   removePin(pin: Pin): void {
-    pin.lease.pins?.delete(pin.key)
+    pin.lease.removePin(pin)
     this.pins.delete(pin.id)
     this.#pinsOfHolder(pin).delete(pin)
     if (pin.holder.kind === 'process') this.forgetProcessIfUnused(this.process(pin.holder.process))
@@ -257,19 +338,27 @@ export class Table extends Outcome {
   }
 }
 
-/** Where the first lease with an id above `after` is in a list sorted by id; its length if there is none. */
-export function indexAbove(leases: readonly Lease[], after: number): number {
-  let low = 0
-  let high = leases.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    const lease = leases[middle]
-    if (lease !== undefined && lease.id <= after) low = middle + 1
-    else high = middle
+/** For whoever is about to wait. */
+export function queueOf(file: FileRecord): FileQueue {
+  file.queue ??= {
+    changes: new RangeTree(),
+    changesInFlight: new RangeTree(),
+    readers: new RangeTree(),
+    writers: new RangeTree(),
+    watches: new RangeTree(),
+    watcherCount: 0,
   }
-  return low
+  return file.queue
 }
 
-function listOf(file: FileRecord, mode: LeaseMode): LeaseList {
+function isQueueUnused({ changes, changesInFlight, readers, writers, watcherCount }: FileQueue): boolean {
+  return changes.size + changesInFlight.size + readers.size + writers.size + watcherCount === 0
+}
+
+function leasesOf(file: FileRecord, mode: LeaseMode): RangeTree<Lease> {
   return mode === 'read' ? file.readers : file.writers
+}
+
+function requestsOf(file: FileRecord, mode: LeaseMode): RangeTree<PendingRequest> {
+  return mode === 'read' ? queueOf(file).readers : queueOf(file).writers
 }

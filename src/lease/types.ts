@@ -35,11 +35,19 @@ export interface LeasePolicy {
   readonly onTimeout: 'revoke' | 'kill'
 }
 
-/** A signal an owner asked for (L5). The engine sends it, and only if `registrar` may at that moment. */
+/**
+ * A signal an owner asked for (L5). The engine sends it, and only if whoever asked for it may at that moment: what
+ * kill(2) would want to know of them is kept here, and the rules never look at it.
+ */
 export interface OwnerSignal {
   readonly signo: number
   readonly value: number
+  /** Effective user. */
   readonly registrar: Uid
+  /** Real user, where it is another one. */
+  readonly registrarRealUid?: Uid
+  /** Had CAP_KILL. */
+  readonly mayKillAll?: boolean
 }
 
 /** Who owns a pin (P2). */
@@ -140,7 +148,7 @@ export type Input =
   | { readonly kind: 'mappings-changed'; readonly file: FileId; readonly mappings: readonly Mapping[] }
   | { readonly kind: 'context-closed'; readonly context: ContextId }
   | { readonly kind: 'process-exited'; readonly process: ProcessKey }
-  /** X4; `mayRevoke` was judged by the engine (file owner or root). `kill`: end owners and their pins. */
+  /** X4; whether the caller may was judged by the engine. `kill`: end owners and their pins. */
   | { readonly kind: 'revoke'; readonly lease: LeaseId; readonly kill: boolean }
   | { readonly kind: 'set-policy'; readonly policy: LeasePolicy }
   /** B5: deadlines that `now` has reached. */
@@ -245,6 +253,47 @@ export interface QueryResult {
   readonly lease: LeaseId | null
 }
 
+/** A lease and what is decided by, but not shown in, its LeaseInfo. */
+export interface LeaseSnapshot extends LeaseInfo {
+  readonly breakTimeMs: number
+  /** What would be enough to answer the break under way. */
+  readonly demand: 'read' | 'none' | null
+  readonly seizing: 'timeout' | 'seized' | null
+  readonly ownerStates: readonly OwnerSnapshot[]
+}
+
+export interface OwnerSnapshot {
+  readonly process: ProcessKey
+  readonly signal: OwnerSignal | null
+  readonly isSignalled: boolean
+  readonly isMapping: boolean
+}
+
+/** A layout change that waits or is in flight, or a lease request that waits. */
+export interface WaiterSnapshot {
+  readonly kind: 'change' | 'in-flight' | 'request'
+  readonly request: RequestId
+  readonly file: FileId
+  readonly ofd: Ofd | null
+  readonly process: ProcessKey | null
+  readonly range: Range
+  /** To be changed in place. */
+  readonly lease: LeaseId | null
+  readonly mode?: LeaseMode
+  readonly level?: LeaseLevel
+  readonly mayDelayOthers?: boolean
+  readonly breakTimeMs?: number
+}
+
+/** Everything the future depends on, but for the policy. Those who wait are in the order they came. */
+export interface RulesSnapshot {
+  readonly leases: readonly LeaseSnapshot[]
+  readonly pins: readonly PinInfo[]
+  readonly waiting: readonly WaiterSnapshot[]
+  /** L6, START. `request: null`: trying again is worth while by now. */
+  readonly watches: readonly { readonly ofd: Ofd | null; readonly request: WaiterSnapshot | null }[]
+}
+
 /**
  * The rules. One instance per mount; `step` is the only way to change it, and the same inputs give the same
  * steps on every machine. A failed step has changed nothing, but that START (L6) and a breaker that may not
@@ -265,13 +314,19 @@ export interface LeaseRules {
   /** Does a lease or pin protect a byte of this range? (copy_file_range) */
   isProtected(file: FileId, range: Range): boolean
   lease(id: LeaseId): LeaseInfo | undefined
+  /** X4: whom `revoke` with `kill` would kill now: the owners, and processes with pins. */
+  victimsOf(id: LeaseId): readonly ProcessKey[]
   /** L4: this OFD's lease with the smallest id above `after`. */
   nextLeaseOf(ofd: Ofd, after: number): LeaseInfo | undefined
   leases(): Iterable<LeaseInfo>
   leasesOf(file: FileId): Iterable<LeaseInfo>
+  /** How many that are; does not look at them. */
+  leaseCountOf(file: FileId): number
   pins(): Iterable<PinInfo>
   /** Processes that own a lease or a pin: their exits must be told by `process-exited`. */
   isInvolved(process: ProcessKey): boolean
+  /** For tools that compare states; it costs as much as there is. */
+  snapshot(): RulesSnapshot
   readonly leaseCount: number
   readonly pinCount: number
 }

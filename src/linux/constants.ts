@@ -79,6 +79,7 @@ export const F_WRLCK = 1
 export const F_UNLCK = 2
 export const FD_CLOEXEC = 1
 
+export const SIGKILL = 9
 export const SIGURG = 23
 
 export const LOCK_SH = 1
@@ -118,6 +119,7 @@ export const POSIX_FADV_WILLNEED = 3
 
 export const CAP_FOWNER = 3
 export const CAP_FSETID = 4
+export const CAP_KILL = 5
 export const CAP_SYS_ADMIN = 21
 export const CAP_SYS_RESOURCE = 24
 

@@ -75,6 +75,7 @@ const NUMBERS: Record<string, Record<'x64' | 'arm64', number>> = {
   open_tree: { x64: 428, arm64: 428 },
   move_mount: { x64: 429, arm64: 429 },
   pidfd_open: { x64: 434, arm64: 434 },
+  pidfd_send_signal: { x64: 424, arm64: 424 },
 }
 
 /** Binds a system call by number; the calling thread alone is affected. */

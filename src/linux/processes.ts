@@ -80,6 +80,40 @@ export function openPidfd(pid: number): number | null {
   return check(fd, 'pidfd_open')
 }
 
+/** What the receiver of a queued signal is told besides its number. */
+export interface QueuedSignal {
+  /** `si_value.sival_int`: 32 bits. */
+  readonly value: number
+  readonly senderPid: number
+  readonly senderUid: number
+}
+
+const SIGINFO_SIZE = 128
+const SI_QUEUE = -1
+
+/**
+ * Queues a signal to the process behind a pidfd, as sigqueue(3) does: never to another one that has its pid by now.
+ * @returns 0, or the errno: ESRCH if it has ended, EPERM, EAGAIN if too many signals are queued for its user.
+ */
+export function queueSignal(
+  pidfd: number,
+  signo: number,
+  { value, senderPid, senderUid }: QueuedSignal,
+): number {
+  const info = Buffer.alloc(SIGINFO_SIZE)
+  info.writeInt32LE(signo, 0)
+  info.writeInt32LE(SI_QUEUE, 8)
+  info.writeInt32LE(senderPid, 16)
+  info.writeUInt32LE(senderUid, 20)
+  info.writeInt32LE(value, 24)
+  return -raw.pidfdSendSignal(pidfd, signo, info, 0)
+}
+
+/** SIGKILL to the process behind a pidfd. @returns 0, or the errno: ESRCH if it has ended, EPERM. */
+export function killProcess(pidfd: number): number {
+  return -raw.pidfdSendSignal(pidfd, c.SIGKILL, null, 0)
+}
+
 /** A part of a file that a process maps: bytes of the file, `end` exclusive. */
 export interface FileMapping {
   readonly ino: bigint

@@ -191,6 +191,13 @@ export const fsconfig = bindSyscall<[number, number, Path | null, Path | null, n
 ])
 export const fsmount = bindSyscall<[number, number, number]>('fsmount', ['int', 'uint', 'uint'])
 export const pidfdOpen = bindSyscall<[number, number]>('pidfd_open', ['int', 'uint'])
+/** `info`: siginfo_t, 128 bytes; null sends what kill(2) would. */
+export const pidfdSendSignal = bindSyscall<[number, number, Bytes | null, number]>('pidfd_send_signal', [
+  'int',
+  'int',
+  'ptr',
+  'uint',
+])
 /** These five change the calling thread only: glibc's wrappers of the same name change all threads. */
 export const setfsuid = bindSyscall<[number]>('setfsuid', ['uint'])
 export const setfsgid = bindSyscall<[number]>('setfsgid', ['uint'])

@@ -14,11 +14,16 @@ export interface Started {
   readonly outcome: Outcome
 }
 
-/** A world that has been set up for one scenario: its files and processes are there. */
+/**
+ * A world that has been set up for one scenario: its files and processes are there. The bytes of its files are not
+ * zero. Each file has a directory of its own, which everybody may write to: what waits in the kernel for a file
+ * then holds up nobody who wants another. Its processes are children of whoever made the world.
+ */
 export interface World {
   /**
    * Starts an action and gives it the time to return. A process whose last action still waits does nothing else:
-   * asking it to is a mistake of the caller's (it throws), but to `kill` such a process is not.
+   * asking it to is a mistake of the caller's (it throws), and so is asking a stopped or dead one; but to `kill` such
+   * a process is not.
    * @param willWait Whether it is expected to wait, when the caller knows: a mount then looks for a shorter time.
    */
   start(process: Name, action: Action, willWait?: boolean): Promise<Started>

@@ -6,7 +6,8 @@
  * Descriptors travel between such processes through DIRECTORY/NAME.fds. The process's own descriptors lie
  * above 200 and are close-on-exec, so that what a test opens gets the numbers it would get anywhere.
  *
- * SIGUSR1 is caught without SA_RESTART: it interrupts a blocked command (EINTR) and does nothing else.
+ * SIGUSR1 is caught without SA_RESTART: it interrupts a blocked command (EINTR) and does nothing else. `catch SIGNO`
+ * records a signal with what came with it, without interrupting anything; `caught` tells and forgets what came.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,8 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -54,6 +57,24 @@ static void on_interrupt(int signo)
 	(void)signo;
 }
 
+static struct {
+	int signo, code, value, pid, uid;
+} caught[64];
+static volatile sig_atomic_t caught_count;
+
+static void on_caught(int signo, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (caught_count == sizeof caught / sizeof *caught)
+		return;
+	caught[caught_count].signo = signo;
+	caught[caught_count].code = info->si_code;
+	caught[caught_count].value = info->si_value.sival_int;
+	caught[caught_count].pid = info->si_pid;
+	caught[caught_count].uid = (int)info->si_uid;
+	caught_count++;
+}
+
 /* Moves a descriptor out of the way of those the test asks for. */
 static int own(int fd)
 {
@@ -81,6 +102,8 @@ static int bound(int type, const char *suffix)
 		perror(address.sun_path);
 		_exit(71);
 	}
+	/* Processes of other users may send here. */
+	chmod(address.sun_path, 0777);
 	return fd;
 }
 
@@ -268,12 +291,79 @@ static int do_fork(const char *child_name)
 	return 1; /* Nothing to answer: the question was not put to this process. */
 }
 
+/*
+ * Waiting calls are never restarted by the kernel. Was this one interrupted by nothing but a signal that `catch`
+ * records? Then it goes on; `before` is how many there were, and becomes how many there are.
+ */
+static int goes_on(int count, int *before)
+{
+	int had = *before;
+
+	*before = caught_count;
+	return count < 0 && errno == EINTR && caught_count > had;
+}
+
 static int do_poll(int fd, short events, int timeout)
 {
 	struct pollfd entry = { .fd = fd, .events = events };
-	int count = poll(&entry, 1, timeout);
+	int count, before = caught_count;
+
+	do
+		count = poll(&entry, 1, timeout);
+	while (goes_on(count, &before));
 
 	return count < 0 ? failed() : ok("%d", count ? entry.revents : 0);
+}
+
+/* Exceptional conditions, which are what poll(2) calls POLLPRI: 1 if there is one within the time, else 0. */
+static int do_select(int fd, int timeout)
+{
+	struct timeval patience = { timeout / 1000, timeout % 1000 * 1000 };
+	fd_set exceptional;
+	int count, before = caught_count;
+
+	do {
+		FD_ZERO(&exceptional);
+		FD_SET(fd, &exceptional);
+		count = select(fd + 1, NULL, NULL, &exceptional, timeout < 0 ? NULL : &patience);
+	} while (goes_on(count, &before));
+	return count < 0 ? failed() : ok("%d", count && FD_ISSET(fd, &exceptional) ? 1 : 0);
+}
+
+/* Waits in an epoll of its own; the events it was woken with, 0 if the time is over. */
+static int do_epoll(int fd, unsigned events, int timeout)
+{
+	struct epoll_event event = { .events = events };
+	int set = epoll_create1(EPOLL_CLOEXEC);
+	int count = -1, before = caught_count;
+
+	if (set >= 0 && !epoll_ctl(set, EPOLL_CTL_ADD, fd, &event))
+		do
+			count = epoll_wait(set, &event, 1, timeout);
+		while (goes_on(count, &before));
+	if (count < 0)
+		failed();
+	close(set);
+	return count < 0 ? 0 : ok("%u", count ? event.events : 0);
+}
+
+static int do_catch(int signo)
+{
+	struct sigaction action = { .sa_sigaction = on_caught, .sa_flags = SA_SIGINFO | SA_RESTART };
+
+	return result(sigaction(signo, &action, NULL));
+}
+
+/* SIGNO:CODE:VALUE:PID:UID of each signal that has come, in order. */
+static int tell_caught(void)
+{
+	int length = snprintf(answer, sizeof answer, "ok %d", (int)caught_count);
+
+	for (int i = 0; i < caught_count; i++)
+		length += snprintf(answer + length, sizeof answer - (size_t)length, " %d:%d:%d:%d:%d", caught[i].signo,
+				   caught[i].code, caught[i].value, caught[i].pid, caught[i].uid);
+	caught_count = 0;
+	return 0;
 }
 
 static int do_read(int fd, off_t offset, size_t length)
@@ -422,6 +512,20 @@ static int run(char **word, int count)
 		return status_of(fstat((int)N(1), &status), &status);
 	if (IS("poll"))
 		return do_poll((int)N(1), (short)N(2), (int)N(3));
+	if (IS("select"))
+		return do_select((int)N(1), (int)N(2));
+	if (IS("epoll"))
+		return do_epoll((int)N(1), (unsigned)N(2), (int)N(3));
+	if (IS("catch"))
+		return do_catch((int)N(1));
+	if (IS("caught"))
+		return tell_caught();
+	if (IS("kill"))
+		return result(kill((pid_t)N(1), (int)N(2)));
+	if (IS("fcntl"))
+		return result(fcntl((int)N(1), (int)N(2), (long)N(3)));
+	if (IS("setresuid"))
+		return result(setresuid((uid_t)N(1), (uid_t)N(2), (uid_t)N(3)));
 	if (IS("ioctl"))
 		return do_ioctl((int)N(1), strtoul(word[2], NULL, 0), count > 3 ? word[3] : "");
 	if (IS("become"))
@@ -429,7 +533,9 @@ static int run(char **word, int count)
 	if (IS("thread"))
 		return run_in_thread(word + 1, count - 1);
 	if (IS("exec")) {
-		execl(program, program, directory, word[1], (char *)NULL);
+		const char *path = count > 2 ? word[2] : program;
+
+		execl(path, path, directory, word[1], (char *)NULL);
 		return failed();
 	}
 	if (IS("exit"))

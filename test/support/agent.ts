@@ -28,6 +28,15 @@ import type { CommandOptions, Sandbox } from './sandbox.js'
 /** What SETLEASE and its like came to: an errno's name, or the structure as the kernel handed it back. */
 export type Outcome<T> = { readonly errno: string } | { readonly errno: 'ok'; readonly value: T }
 
+/** A signal as its receiver sees it (siginfo_t). */
+export interface CaughtSignal {
+  readonly signo: number
+  readonly code: number
+  readonly value: number
+  readonly pid: number
+  readonly uid: number
+}
+
 export class Agent {
   pid = 0
   readonly name: string
@@ -105,9 +114,12 @@ export class Agent {
     return child
   }
 
-  /** execve(2): the same process, the same descriptors, nothing else. This agent speaks no more. */
-  async exec(name: string): Promise<Agent> {
-    void this.call('exec', name)
+  /**
+   * execve(2): the same process, the same descriptors, nothing else. This agent speaks no more.
+   * @param program another copy of leasectl, with a setuid bit for example.
+   */
+  async exec(name: string, program = ''): Promise<Agent> {
+    void this.call('exec', name, program)
     const same = await Agent.connect(this.#box, name)
     this.#box.adopt(same)
     return same
@@ -177,6 +189,15 @@ export class Agent {
   /** revents of poll(2). */
   async poll(fd: number, events: number, timeoutMs = 0): Promise<number> {
     return await this.number('poll', fd, events, timeoutMs)
+  }
+
+  /** Which signals came since it was asked last, of those that it was told to `catch`. */
+  async caught(): Promise<CaughtSignal[]> {
+    const [, ...signals] = (await this.call('caught')).split(' ')
+    return signals.map((text) => {
+      const [signo = 0, code = 0, value = 0, pid = 0, uid = 0] = text.split(':').map(Number)
+      return { signo, code, value, pid, uid }
+    })
   }
 
   signal(name: NodeJS.Signals): void {

@@ -175,6 +175,8 @@ export class Sandbox {
     const script = [
       'set -e',
       'cd "$1"',
+      // A Holdfast of the machine may be mounted at this moment, and this namespace was born with a copy of that.
+      'awk \'$3 ~ /^fuse.holdfast/ { print $2 }\' /proc/mounts | while read -r m; do umount -l "$(printf %b "$m")"; done',
       'mount -t tmpfs tmpfs /run',
       'mountpoint -q /sys/fs/fuse/connections || mount -t fusectl fusectl /sys/fs/fuse/connections',
       'truncate -s 96M image',
@@ -448,11 +450,16 @@ export class Sandbox {
     return left
   }
 
+  /** Ends the connection of a mount as an administrator can: every request on it fails from then on. */
+  abort(mount: MountLine): void {
+    const number = mount.device.split(':')[1]
+    writeFileSync(`/proc/${this.#holderPid}/root/sys/fs/fuse/connections/${number}/abort`, '1')
+  }
+
   async #force(): Promise<void> {
     for (const mount of this.fuseMounts()) {
-      const number = mount.device.split(':')[1]
       try {
-        writeFileSync(`/proc/${this.#holderPid}/root/sys/fs/fuse/connections/${number}/abort`, '1')
+        this.abort(mount)
       } catch {
         // It ended by itself meanwhile, or fusectl is not there; killing its daemon has the same effect.
       }

@@ -215,15 +215,19 @@ export interface OwnerRequest {
 }
 
 export const OWNER_SIZE = 24
+/** SIGRTMAX on x86-64 and arm64. Which of the signals may be chosen is a rule (L5). */
+const SIGNAL_MAX = 64
 
 export function decodeOwnerRequest(bytes: Buffer): OwnerRequest {
   checkSize(bytes, OWNER_SIZE)
   const operation = bytes.readUInt32LE(8)
   if (operation !== OWNER_ADD && operation !== OWNER_REMOVE) throw new AbiError('op must be 1 or 2')
+  const signo = bytes.readInt32LE(12)
+  if (signo < 0 || signo > SIGNAL_MAX) throw new AbiError('no such signal')
   return {
     lease: decodeId(bytes, 0),
     operation: operation === OWNER_ADD ? 'add' : 'remove',
-    signo: bytes.readInt32LE(12),
+    signo,
     value: bytes.readInt32LE(16),
     pid: bytes.readInt32LE(20),
   }
@@ -308,6 +312,24 @@ export function encodeQueryReply(request: QueryRequest, reply: QueryReply): Buff
   // No character is written in part.
   bytes.write(reply.command, 40, 15, 'utf8')
   return bytes
+}
+
+/** The client's side of `decodeQuery`. */
+export function encodeQuery(request: QueryRequest): Buffer {
+  return encodeQueryReply(request, { errno: 0, lease: 0, pid: 0, command: '' })
+}
+
+/** The client's side of `encodeQueryReply`. */
+export function decodeQueryReply(bytes: Buffer): QueryReply {
+  checkSize(bytes, QUERY_SIZE)
+  const command = bytes.subarray(40)
+  const end = command.indexOf(0)
+  return {
+    errno: bytes.readInt32LE(20),
+    lease: decodeId(bytes, 24),
+    pid: bytes.readInt32LE(32),
+    command: (end < 0 ? command : command.subarray(0, end)).toString(),
+  }
 }
 
 /** `struct holdfast_info`, 128 bytes. */

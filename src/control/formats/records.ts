@@ -52,7 +52,30 @@ export interface LeaseRecord extends PathText {
   readonly breakTimeLeftMs?: number
   readonly uid: number
   readonly owners: readonly ProcessRecord[]
+  /** If it has refused anything yet: how often, and the last of it. */
+  readonly refused?: { readonly count: number; readonly lastAt: string; readonly last: OffenderRecord }
 }
+
+/** Who did what to which bytes, and how it was answered. */
+export interface OffenderRecord extends ProcessRecord {
+  readonly operation: string
+  readonly start: number
+  readonly length: number
+  readonly errno?: string
+}
+
+/** An operation that waits until leases are given up; `operation: 'lease'` is a request for a lease. */
+export interface WaitingRecord extends PathText, OffenderRecord {
+  readonly type: 'waiting'
+  readonly mountpoint: string
+  readonly inode: string
+  readonly ageMs: number
+}
+
+/** Whose a pin is. */
+export type HolderRecord =
+  | ({ readonly kind: 'process' } & ProcessRecord)
+  | { readonly kind: 'context'; readonly context: number; readonly openedBy: ProcessRecord }
 
 export interface PinRecord extends PathText {
   readonly type: 'pin'
@@ -63,12 +86,10 @@ export interface PinRecord extends PathText {
   readonly length: number
   readonly count: number
   readonly uid: number
-  readonly holder:
-    | ({ readonly kind: 'process' } & ProcessRecord)
-    | { readonly kind: 'context'; readonly context: number; readonly openedBy: ProcessRecord }
+  readonly holder: HolderRecord
 }
 
-export type ReportRecord = MountRecord | LeaseRecord | PinRecord
+export type ReportRecord = MountRecord | LeaseRecord | PinRecord | WaitingRecord
 
 export interface EventRecord {
   /** ISO 8601, UTC. */
@@ -84,13 +105,12 @@ export interface EventRecord {
   readonly pin?: number
   readonly reason?: string
   readonly owners?: readonly ProcessRecord[]
-  /** For refused and break: who did what to which bytes, and how it was answered. */
-  readonly offender?: ProcessRecord & {
-    readonly operation: string
-    readonly start: number
-    readonly length: number
-    readonly errno?: string
-  }
+  /** Of the user who took the lease. */
+  readonly uid?: number
+  /** For pinned and unpinned. */
+  readonly holder?: HolderRecord
+  /** For refused and break. */
+  readonly offender?: OffenderRecord
   /** For lost: how many events this reader missed. */
   readonly count?: number
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatTable } from './output.js'
+import { formatTable } from './text-table.js'
 
 test('columns line up whatever the width of the characters, and no line ends in blanks', () => {
   const lines = [

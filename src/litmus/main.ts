@@ -1,0 +1,141 @@
+/** `holdfast litmus`: a program of its own, so that no other command has to load the lab. */
+import { Command, CommanderError } from '@commander-js/extra-typings'
+import { LinuxError } from '../linux/error.js'
+import { writeAll } from '../linux/files.js'
+import { exploreAll, exploredJson, formatExplored, formatViolations } from './explore/report.js'
+import { formatScenario } from './language/index.js'
+import { ModelMachine } from './model/index.js'
+import {
+  formatFailures,
+  formatList,
+  formatSummary,
+  hasFailed,
+  jsonOf,
+  playAll,
+  TableWriter,
+} from './report.js'
+import type { Scenario } from './scenario.js'
+import { LitmusError, selectScenarios } from './select.js'
+import { modelStage, mountStages } from './worlds.js'
+
+const EXAMPLES = `
+Examples:
+  sudo holdfast litmus                      every scenario, in the model and on mounts
+  holdfast litmus --model breaking B5       a topic and a rule, in the model alone
+  holdfast litmus --show pins/pins-count    the text of a scenario, to copy and change
+  holdfast litmus ./mine.litmus             a scenario of your own
+  holdfast litmus --explore breaking        every order of its lines, with a death at any moment
+
+docs/LITMUS.md has the language. Exit code 1: something did not come out as written.`
+
+interface Options {
+  readonly model?: true
+  readonly json?: true
+  readonly list?: true
+  readonly show?: true
+  readonly explore?: true
+  readonly deaths: number
+  readonly deadlines?: true
+  readonly maxStates: number
+}
+
+function print(text: string): void {
+  writeAll(1, Buffer.from(text.endsWith('\n') ? text : `${text}\n`))
+}
+
+async function litmus(words: readonly string[], options: Options): Promise<void> {
+  const scenarios = selectScenarios(words)
+  if (options.show === true) {
+    print(scenarios.map(formatScenario).join('\n'))
+    return
+  }
+  if (options.list === true) {
+    print(options.json === true ? JSON.stringify(scenarios, null, 2) : formatList(scenarios))
+    return
+  }
+  if (options.explore === true) {
+    exploreScenarios(scenarios, options)
+    return
+  }
+  const stages = [modelStage(), ...(options.model === true ? [] : await mountStages())]
+  const table = options.json === true ? null : new TableWriter(scenarios, stages)
+  if (table !== null) print(table.head())
+  const rows = await playAll(scenarios, stages, (row) => {
+    if (table !== null) print(table.row(row))
+  })
+  if (hasFailed(rows)) process.exitCode = 1
+  if (table === null) {
+    print(JSON.stringify(jsonOf(rows, stages), null, 2))
+    return
+  }
+  print(`\n${formatSummary(rows, stages)}`)
+  const failures = formatFailures(rows)
+  if (failures !== '') print(`\n${failures}`)
+}
+
+/** Progress goes to stderr, so that the result can be piped. */
+function exploreScenarios(scenarios: readonly Scenario[], options: Options): void {
+  const explored = exploreAll(scenarios, {
+    deathCountMax: options.deaths,
+    anyDeadline: options.deadlines === true,
+    stateCountMax: options.maxStates,
+    makeMachine: (scenario) => new ModelMachine(scenario),
+    nowMs: () => Date.now(),
+    progress: (text) => writeAll(2, Buffer.from(`${text}\n`)),
+  })
+  if (explored.some(({ exploration }) => exploration.violation !== null)) process.exitCode = 1
+  if (options.json === true) {
+    print(JSON.stringify(exploredJson(explored), null, 2))
+    return
+  }
+  print(formatExplored(explored))
+  const violations = formatViolations(explored)
+  if (violations !== '') print(`\n${violations}`)
+}
+
+function countOf(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new LitmusError(`'${text}' is no number`)
+  return Number.parseInt(text, 10)
+}
+
+function makeProgram() {
+  return new Command('holdfast litmus')
+    .description(
+      'play small scenarios of several processes, and compare what comes of each line with the rules',
+    )
+    .argument('[name...]', 'a scenario, a topic, a rule (B5) or a file; all if none is given')
+    .option('--model', 'in the model alone: no mount, no root, no waiting')
+    .option('--list', 'say what there is, and play nothing')
+    .option('--show', 'print the text of the scenarios, and play nothing')
+    .option('--explore', 'play every order of the lines on the model, with an auditor after each step')
+    .option('--deaths <n>', 'with --explore: how many processes may be killed, at any moment', countOf, 1)
+    .option('--deadlines', 'with --explore: a deadline may pass at any moment, not only when all wait')
+    .option('--max-states <n>', 'with --explore: stop a scenario after this many states', countOf, 200_000)
+    .option('--json', 'print JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(litmus)
+}
+
+/** What went wrong for the user is one line; what is wrong with us keeps its stack. */
+function explain(error: unknown): string {
+  if (error instanceof LitmusError || error instanceof LinuxError) return error.message
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+async function main(): Promise<void> {
+  const program = makeProgram()
+  program.exitOverride()
+  program.configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: litmus: ')),
+  })
+  await program.parseAsync()
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2
+  } else {
+    process.exitCode = error instanceof LitmusError ? 2 : 1
+    writeAll(2, Buffer.from(`holdfast: litmus: ${explain(error)}\n`))
+  }
+})
