@@ -36,7 +36,7 @@ const FOLDERS = {
     node: true,
   },
   litmus: {
-    folders: ['lib', 'lease', 'client', 'linux'],
+    folders: ['lib', 'lease', 'client', 'linux', 'control/formats'],
     packages: ['commander', '@commander-js/extra-typings'],
     node: true,
   },

@@ -16,9 +16,10 @@ import {
   warning,
 } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
-import { LinuxError, showPath } from '../linux/error.js'
+import { check, LinuxError, showPath } from '../linux/error.js'
 import { open, statFd, writeAll } from '../linux/files.js'
 import { needsFusermount } from '../linux/fusermount.js'
+import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
@@ -67,6 +68,22 @@ export interface LaunchOptions {
   readonly policy?: LeasePolicy
   readonly passthrough: boolean
   readonly debugFd?: number | undefined
+  readonly clock?: string | undefined
+}
+
+const CLOCK_BYTES = 32
+
+/**
+ * A clock that stands still: a file with a number of milliseconds, for those who play with time (src/litmus). It
+ * may only ever grow.
+ */
+function readClock(file: string): () => number {
+  const fd = open(pathBytes(file), c.O_RDONLY)
+  const bytes = Buffer.alloc(CLOCK_BYTES)
+  return () => {
+    const length = check(raw.pread(fd, bytes, bytes.length, 0), 'pread')
+    return Number(bytes.toString('latin1', 0, length))
+  }
 }
 
 /** Opens the file of --debug. Call it before `leaveLauncher`: its name is relative to the caller's directory. */
@@ -88,6 +105,7 @@ export function createEngine(options: LaunchOptions): Engine {
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
     ...(options.policy === undefined ? {} : { policy: options.policy }),
+    ...(options.clock === undefined ? {} : { nowMs: readClock(options.clock) }),
     ...(debugFd < 0 ? {} : { debug: log }),
   })
 }

@@ -1,5 +1,5 @@
 /** The `holdfast` command: arguments to calls, results to text or JSON, errors to one line and an exit code. */
-import { Command, CommanderError } from '@commander-js/extra-typings'
+import { Command, CommanderError, Option } from '@commander-js/extra-typings'
 import { removeDead } from '../daemon/main.js'
 import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
@@ -72,6 +72,7 @@ function makeProgram(): Command {
       '--on-timeout <what>',
       'what happens to a lease that is not given up in time: revoke it (default), or kill its owners',
     )
+    .addOption(new Option('--clock <file>').hideHelp())
     .addHelpText('after', HELP.mount)
     .action(mount)
 

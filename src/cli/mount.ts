@@ -42,6 +42,8 @@ export interface MountOptions extends PolicyOptions {
   readonly debug?: string | undefined
   /** The list behind -o. */
   readonly options?: string | undefined
+  /** For src/litmus: see `readClock`. */
+  readonly clock?: string | undefined
 }
 
 export async function mount(

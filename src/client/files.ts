@@ -85,8 +85,8 @@ export interface RevokeOptions {
 /**
  * Takes a lease away, on the mount that `file` belongs to. With `kill` it is over when those processes have ended,
  * which they may not have yet when this resolves.
- * @throws HoldfastError ENOENT if there is none with this id that may be seen, EPERM if it is neither on a file of
- *   this user's nor taken by it, EBUSY while it is pinned.
+ * @throws HoldfastError ENOENT if there is none with this id that may be seen, EPERM if it is not on a file
+ *   of this user's, EBUSY while it is pinned.
  */
 export async function revoke(
   file: FileSource,

@@ -72,8 +72,7 @@ function told(errno: Errno | 0, failures: Readonly<Record<number, string>>): Com
 
 const REVOKE_FAILURES: Readonly<Record<number, string>> = {
   [Errno.ENOENT]: 'no such lease, or not yours to see',
-  [Errno.EPERM]:
-    "only the file's owner, who took it and root may revoke it; with 'kill', only who may kill its owners",
+  [Errno.EPERM]: "only the file's owner and root may revoke it; with 'kill', only who may kill its owners",
   [Errno.EBUSY]: "pins need it: 'kill' ends the processes that have them; a pin context must be closed",
 }
 

@@ -35,6 +35,8 @@ export interface EngineOptions {
   readonly version: string
   readonly policy?: LeasePolicy
   readonly passthrough: boolean
+  /** The clock that deadlines go by, if it is to be another than the system's. */
+  readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
   readonly debug?: (line: string) => void
   /** Told of our own bugs and of what the system refused us; whoever waited for an answer has got one. */
@@ -78,6 +80,7 @@ export class Engine {
     this.service = new LeaseService(
       withinTimeout(options.policy ?? DEFAULT_POLICY, this.#requestAgeMaxMs),
       options.reportBug,
+      options.nowMs,
     )
     this.#place = register()
     this.#ioctls = new Ioctls(this.service, {

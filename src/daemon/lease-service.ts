@@ -91,18 +91,23 @@ export class LeaseService {
   readonly #watched = new Set<ProcessKey>()
   readonly #reportBug: (error: unknown) => void
   #policy: LeasePolicy
+  readonly #nowMs: () => number
   #nextRequest = 1
 
-  /** @param reportBug told of what went wrong while effects were carried out. */
-  constructor(policy: LeasePolicy, reportBug: (error: unknown) => void) {
+  /**
+   * @param reportBug told of what went wrong while effects were carried out.
+   * @param nowMs The clock that deadlines go by.
+   */
+  constructor(policy: LeasePolicy, reportBug: (error: unknown) => void, nowMs = () => performance.now()) {
     this.#policy = policy
+    this.#nowMs = nowMs
     this.#reportBug = reportBug
     this.rules = createLeaseRules(policy)
     this.mappings = new MappingWatch(this)
   }
 
   now(): Instant {
-    return performance.now() as Instant
+    return this.#nowMs() as Instant
   }
 
   nextRequestId(): RequestId {

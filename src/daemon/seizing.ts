@@ -7,7 +7,7 @@ import { failedWith, type LeaseService } from './lease-service.js'
 import { maySeeLease } from './visibility.js'
 
 /**
- * Revokes a lease for root, the owner of its file, or the user who took it. With `kill`, its owners and the
+ * Revokes a lease for root or the owner of its file. With `kill`, its owners and the
  * processes with pins are killed, if the caller may kill(2) every one of them; else nobody is.
  */
 export function revokeLease(
@@ -28,7 +28,7 @@ export function revokeLease(
 }
 
 function mayRevoke(service: LeaseService, { uid }: Credentials, lease: LeaseInfo): boolean {
-  return uid === 0 || uid === Number(lease.user) || uid === service.ownerOf(lease.file)
+  return uid === 0 || uid === service.ownerOf(lease.file)
 }
 
 /**

@@ -64,6 +64,7 @@ export const SEEK_HOLE = 4
 export const UTIME_NOW = 0x3fffffff
 export const UTIME_OMIT = 0x3ffffffe
 
+export const F_DUPFD = 0
 export const F_GETFD = 1
 export const F_SETFD = 2
 export const F_GETFL = 3
@@ -80,7 +81,12 @@ export const F_UNLCK = 2
 export const FD_CLOEXEC = 1
 
 export const SIGKILL = 9
+export const SIGUSR1 = 10
+export const SIGUSR2 = 12
+export const SIGCONT = 18
+export const SIGSTOP = 19
 export const SIGURG = 23
+export const SIGIO = 29
 
 export const LOCK_SH = 1
 export const LOCK_EX = 2

@@ -164,6 +164,39 @@ export const inotifyRmWatch = bind<[number, number]>('inotify_rm_watch', 'int', 
 export const chdir = bind<[Path]>('chdir', 'int', ['ptr'])
 export const setsid = bind<[]>('setsid', 'int', [])
 export const kill = bind<[number, number]>('kill', 'int', ['int', 'int'])
+export const getpid = bind<[]>('getpid', 'int', [])
+export const getppid = bind<[]>('getppid', 'int', [])
+/** Of the whole process: glibc tells all threads. */
+export const setresuid = bind<[number, number, number]>('setresuid', 'int', ['uint', 'uint', 'uint'])
+export const setresgid = bind<[number, number, number]>('setresgid', 'int', ['uint', 'uint', 'uint'])
+export const prctl = bind<[number, number]>('prctl', 'int', ['int', 'uint64'])
+/** See `forkProcess`, which is what makes it work in Node. */
+export const fork = bind<[]>('fork', 'int', [])
+export const exit = bind<[number]>('_exit', 'int', ['int'])
+/** The arrays hold addresses, 0 at their end. */
+export const execve = bind<[Path, BigUint64Array, BigUint64Array]>('execve', 'int', ['ptr', 'ptr', 'ptr'])
+export const waitpid = bind<[number, Bytes | null, number]>('waitpid', 'int', ['int', 'ptr', 'int'])
+/** `action`: struct sigaction of glibc, 152 bytes. */
+export const sigaction = bind<[number, Bytes, Bytes | null]>('sigaction', 'int', ['int', 'ptr', 'ptr'])
+/** Addresses come and go as numbers: user space ends below 2^53 on every architecture we know. */
+export const mmap = bind<[null, number, number, number, number, number]>('mmap', 'int64', [
+  'ptr',
+  'uint64',
+  'int',
+  'int',
+  'int',
+  'int64',
+])
+export const munmap = bind<[number, number]>('munmap', 'int', ['uint64', 'uint64'])
+export const mprotect = bind<[number, number, number]>('mprotect', 'int', ['uint64', 'uint64', 'int'])
+export const madvise = bind<[number, number, number]>('madvise', 'int', ['uint64', 'uint64', 'int'])
+export const socket = bind<[number, number, number]>('socket', 'int', ['int', 'int', 'int'])
+/** `address`: struct sockaddr_un. */
+export const bindSocket = bind<[number, Bytes, number]>('bind', 'int', ['int', 'ptr', 'uint'])
+export const connect = bind<[number, Bytes, number]>('connect', 'int', ['int', 'ptr', 'uint'])
+/** `message`: struct msghdr, 56 bytes. */
+export const sendmsg = bind<[number, Bytes, number]>('sendmsg', 'int64', ['int', 'ptr', 'int'])
+export const recvmsg = bind<[number, Bytes, number]>('recvmsg', 'int64', ['int', 'ptr', 'int'])
 export const umount2 = bind<[Path, number]>('umount2', 'int', ['ptr', 'int'])
 /** `limits`: two u64, soft and hard. */
 export const prlimit = bind<[number, number, Bytes | null, Bytes | null]>('prlimit', 'int', [

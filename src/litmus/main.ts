@@ -5,6 +5,7 @@ import { writeAll } from '../linux/files.js'
 import { exploreAll, exploredJson, formatExplored, formatViolations } from './explore/report.js'
 import { formatScenario } from './language/index.js'
 import { ModelMachine } from './model/index.js'
+import { runRandom } from './random.js'
 import {
   formatFailures,
   formatList,
@@ -16,7 +17,7 @@ import {
 } from './report.js'
 import type { Scenario } from './scenario.js'
 import { LitmusError, selectScenarios } from './select.js'
-import { modelStage, mountStages } from './worlds.js'
+import { modelStage, mountStages, randomWorlds } from './worlds.js'
 
 const EXAMPLES = `
 Examples:
@@ -25,6 +26,7 @@ Examples:
   holdfast litmus --show pins/pins-count    the text of a scenario, to copy and change
   holdfast litmus ./mine.litmus             a scenario of your own
   holdfast litmus --explore breaking        every order of its lines, with a death at any moment
+  sudo holdfast litmus --random --minutes 5 random histories, the same in both worlds?
 
 docs/LITMUS.md has the language. Exit code 1: something did not come out as written.`
 
@@ -37,6 +39,9 @@ interface Options {
   readonly deaths: number
   readonly deadlines?: true
   readonly maxStates: number
+  readonly random?: true
+  readonly minutes: number
+  readonly seed?: number
 }
 
 function print(text: string): void {
@@ -44,6 +49,7 @@ function print(text: string): void {
 }
 
 async function litmus(words: readonly string[], options: Options): Promise<void> {
+  if (options.random === true) return await differential(options)
   const scenarios = selectScenarios(words)
   if (options.show === true) {
     print(scenarios.map(formatScenario).join('\n'))
@@ -98,6 +104,25 @@ function countOf(text: string): number {
   return Number.parseInt(text, 10)
 }
 
+/** Until time is up, or the model and a mount differ. */
+async function differential({ minutes, seed }: Options): Promise<void> {
+  const first = seed ?? Date.now() % 1_000_000
+  const makers = await randomWorlds()
+  try {
+    const untilMs = performance.now() + minutes * 60_000
+    const told = (line: string) => print(line)
+    const run = await runRandom({ makers, seed: first, untilMs, shrinkMs: SHRINK_MS, told })
+    print(`${run.histories} histories of ${run.steps} steps, from seed ${first} on`)
+    if (run.failure === null) return
+    process.exitCode = 1
+    print(`\n${run.failure}`)
+  } finally {
+    for (const { maker } of makers) await maker.close()
+  }
+}
+
+const SHRINK_MS = 300_000
+
 function makeProgram() {
   return new Command('holdfast litmus')
     .description(
@@ -112,6 +137,9 @@ function makeProgram() {
     .option('--deadlines', 'with --explore: a deadline may pass at any moment, not only when all wait')
     .option('--max-states <n>', 'with --explore: stop a scenario after this many states', countOf, 200_000)
     .option('--json', 'print JSON')
+    .option('--random', 'play random histories in the model and on mounts, until they differ')
+    .option('--minutes <n>', 'with --random: for how long', countOf, 1)
+    .option('--seed <n>', 'with --random: the history to begin with', countOf)
     .addHelpText('after', EXAMPLES)
     .action(litmus)
 }

@@ -1,5 +1,6 @@
 /** The worlds that a run plays its scenarios in, and why one of them cannot be had here. */
 import { modelWorld } from './model/index.js'
+import { LitmusError } from './select.js'
 import type { WorldMaker } from './world.js'
 
 export interface Stage {
@@ -29,26 +30,21 @@ export async function mountStages(): Promise<Stage[]> {
 
 async function mountMaker(passthrough: boolean): Promise<Stage['maker']> {
   if (process.getuid?.() !== 0) return { missing: 'mounting needs root' }
-  // A name that is not known to the compiler: the module may not be there.
-  const module = './mount/index.js'
   try {
-    const loaded: unknown = await import(module)
-    if (!hasMountWorld(loaded)) return { missing: 'this build has no mount world' }
-    return await loaded.mountWorld({ passthrough })
+    const { mountWorld } = await import('./mount/index.js')
+    return await mountWorld({ passthrough })
   } catch (error) {
-    if (isNotFound(error)) return { missing: 'this build has no mount world' }
     return { missing: error instanceof Error ? error.message : String(error) }
   }
 }
 
-interface MountModule {
-  mountWorld(options: { passthrough: boolean }): Promise<WorldMaker>
-}
-
-function hasMountWorld(loaded: unknown): loaded is MountModule {
-  return typeof loaded === 'object' && loaded !== null && 'mountWorld' in loaded
-}
-
-function isNotFound(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+/** Mounts to compare the model with. @throws LitmusError if there are none. */
+export async function randomWorlds(): Promise<{ maker: WorldMaker; passthrough: boolean }[]> {
+  const worlds: { maker: WorldMaker; passthrough: boolean }[] = []
+  for (const passthrough of [true, false]) {
+    const maker = await mountMaker(passthrough)
+    if ('missing' in maker) throw new LitmusError(`no mount to compare with: ${maker.missing}`)
+    worlds.push({ maker, passthrough })
+  }
+  return worlds
 }

@@ -455,8 +455,8 @@ export class Calls {
     const uid = uidOf(process.user)
     const file = [...this.#kernel.files.values()].find(({ id }) => id === lease?.file)
     if (lease === undefined || file === undefined) return failure(Errno.ENOENT)
-    if (uid !== 0 && uid !== uidOf(file.owner) && uid !== lease.user) {
-      const isSeen = lease.owners.some((key) => this.#uidOf(key) === uid)
+    if (uid !== 0 && uid !== uidOf(file.owner)) {
+      const isSeen = uid === lease.user || lease.owners.some((key) => this.#uidOf(key) === uid)
       return failure(isSeen ? Errno.EPERM : Errno.ENOENT)
     }
     if (action.kill) {

@@ -264,22 +264,22 @@ export class Kernel {
     return call.process.isDoomed ? OK : body()
   }
 
+  /** Killed where the kernel lets it: it does not even get the lock. */
+  #leaveQueue(call: Call): void {
+    const locks = [...this.files.values()].flatMap(({ inodeLock, directoryLock }) => [
+      inodeLock,
+      directoryLock,
+    ])
+    for (const { queue } of locks) if (queue.includes(call)) queue.splice(queue.indexOf(call), 1)
+    this.returned(call, OK)
+  }
+
   /** It has the lock it waited for. A signal that came meanwhile interrupts what it waits for next. */
   #goOn(call: Call, body: () => Outcome | null): void {
     call.place = 'started'
     const outcome = body()
     if (outcome !== null) this.returned(call, outcome)
     else if (this.#isSignalled(call.process)) this.#interrupt(call)
-  }
-
-  #leaveQueue(call: Call): void {
-    for (const { inodeLock, directoryLock } of this.files.values()) {
-      for (const { queue } of [inodeLock, directoryLock]) {
-        const index = queue.indexOf(call)
-        if (index >= 0) queue.splice(index, 1)
-      }
-    }
-    this.returned(call, OK)
   }
 
   #isSignalled(process: ModelProcess): boolean {

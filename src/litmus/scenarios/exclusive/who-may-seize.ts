@@ -2,7 +2,7 @@ import { play } from '../../language/index.js'
 
 export const scenario = play(`
 scenario exclusive/who-may-seize
-claim Root can revoke a lease; who neither owns the file nor took the lease cannot, even as an owner of the lease.
+claim Root can revoke a lease; who does not own the file cannot, even as an owner of the lease or as who took it.
 rules X4
 file f of root
 process holder bob
@@ -12,6 +12,7 @@ process admin root
 holder:  fd = open f rdwr
 holder:  A = lease fd exclusive read
 friend:  revoke A -> ENOENT
+holder:  revoke A -> EPERM
 holder:  send fd to friend as g
 friend:  own g A add self
 friend:  revoke A -> EPERM
