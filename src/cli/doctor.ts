@@ -1,7 +1,8 @@
 /** `holdfast doctor`: what this machine can do, and what follows from it. Changes nothing. */
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
 import { type FuseAbility, probeFuse, removeDead } from '../daemon/main.js'
+import { findFusermount, needsFusermount } from '../linux/fusermount.js'
 import { readMounts } from '../linux/mounts.js'
 import { readStatus } from '../linux/processes.js'
 import { explain } from './errors.js'
@@ -21,7 +22,15 @@ const CAP_SYS_ADMIN = 1n << 21n
 
 export function doctor(options: { readonly json?: boolean | undefined }): void {
   removeDead()
-  const findings = [kernel(), ...fuse(), privileges(), requestTimeout(), cgroup(), openFiles()]
+  const findings = [
+    kernel(),
+    ...fuse(),
+    privileges(),
+    ...fusermount(),
+    requestTimeout(),
+    cgroup(),
+    openFiles(),
+  ]
   if (options.json === true) printJson(findings)
   else
     for (const { what, value, verdict, means } of findings)
@@ -60,27 +69,82 @@ function fuse(): Finding[] {
   }
   return [
     { what: 'FUSE', value: `protocol ${ability.protocol}`, verdict: 'ok', means: 'mounting works' },
-    {
-      what: 'passthrough',
-      value: ability.passthrough ? 'yes' : 'no',
-      verdict: ability.passthrough ? 'ok' : 'note',
-      means: ability.passthrough
-        ? 'reads, writes and mappings go straight to the backing file'
-        : 'reads and writes go through the daemon and are slower; Linux 6.9 and root are needed for better',
-    },
+    ...(needsFusermount() ? [] : [passthrough(ability)]),
   ]
+}
+
+function passthrough(ability: FuseAbility): Finding {
+  return {
+    what: 'passthrough',
+    value: ability.passthrough ? 'yes' : 'no',
+    verdict: ability.passthrough ? 'ok' : 'note',
+    means: ability.passthrough
+      ? 'reads, writes and mappings go straight to the backing file'
+      : 'reads and writes go through the daemon and are slower; Linux 6.9 and root are needed for better',
+  }
 }
 
 function privileges(): Finding {
   const status = readStatus(process.pid)
   const isAdmin = ((status?.effectiveCapabilities ?? 0n) & CAP_SYS_ADMIN) !== 0n
+  const value = `uid ${process.getuid?.() ?? '?'}, CAP_SYS_ADMIN ${isAdmin ? 'yes' : 'no'}`
+  if (needsFusermount()) {
+    return {
+      what: 'privileges',
+      value,
+      verdict: 'note',
+      means:
+        'run and mount serve you alone, on what you may write to: nobody else, root included, can use a file meanwhile, and data goes through the daemon',
+    }
+  }
   return {
     what: 'privileges',
-    value: `uid ${process.getuid?.() ?? '?'}, CAP_SYS_ADMIN ${isAdmin ? 'yes' : 'no'}`,
+    value,
     verdict: isAdmin ? 'ok' : 'fail',
     means: isAdmin
       ? 'run and mount work'
       : "run and mount need it: use 'sudo'; who, leases and pins work without",
+  }
+}
+
+/** What an ordinary user mounts with, and whether it can. */
+function fusermount(): Finding[] {
+  if (!needsFusermount()) return []
+  const what = 'fusermount3'
+  const program = findFusermount()
+  if (program === null) {
+    return [{ what, value: 'missing', verdict: 'fail', means: 'install the package fuse3, or use root' }]
+  }
+  const { uid, mode } = statSync(program)
+  const isSetuid = uid === 0 && (mode & 0o4000) !== 0
+  const mayGain = !/^NoNewPrivs:\s*1/m.test(readFileSync('/proc/self/status', 'latin1'))
+  const config = readConfig()
+  const max = /^mount_max = (\d+)/m.exec(config)?.[1] ?? '1000'
+  return [
+    {
+      what,
+      value: `${program}, ${isSetuid ? 'set-user-ID root' : 'not set-user-ID root'}${mayGain ? '' : ', no new privileges'}`,
+      verdict: isSetuid && mayGain ? 'ok' : 'fail',
+      means: !isSetuid
+        ? 'it cannot mount: install the package fuse3 again'
+        : mayGain
+          ? 'ordinary users can mount'
+          : 'it cannot mount from here: this process and its children may not gain privileges',
+    },
+    {
+      what: '/etc/fuse.conf',
+      value: `mount_max ${max}, user_allow_other ${/^user_allow_other\s*$/m.test(config) ? 'yes' : 'no'}`,
+      verdict: 'ok',
+      means: 'more mounts than that fail; Holdfast does not use allow_other, because all would act as you',
+    },
+  ]
+}
+
+function readConfig(): string {
+  try {
+    return readFileSync('/etc/fuse.conf', 'latin1')
+  } catch {
+    return '' // Without it the defaults hold.
   }
 }
 
@@ -104,14 +168,24 @@ function requestTimeout(): Finding {
 }
 
 function cgroup(): Finding {
-  const hasTree = readMounts().some((mount) => mount.type === 'cgroup2')
+  const tree = readMounts().find((mount) => mount.type === 'cgroup2')?.mountpoint
+  const isOurs = tree !== undefined && isWritable(tree)
   return {
     what: 'cgroup2',
-    value: hasTree ? 'mounted' : 'not mounted',
-    verdict: hasTree ? 'ok' : 'note',
-    means: hasTree
+    value: tree === undefined ? 'not mounted' : isOurs ? 'mounted' : 'mounted, not writable',
+    verdict: isOurs ? 'ok' : 'note',
+    means: isOurs
       ? 'the engine gets a cgroup of its own'
       : 'killing the cgroup of the command kills the engine too; the next holdfast command removes the dead mount',
+  }
+}
+
+function isWritable(path: Buffer): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -121,6 +195,6 @@ function openFiles(): Finding {
     what: 'open files',
     value: `${line?.[2] ?? '?'} at most`,
     verdict: 'ok',
-    means: 'files beyond are reopened by their handle when they are needed',
+    means: `files beyond are reopened by their ${needsFusermount() ? 'name' : 'handle'} when they are needed`,
   }
 }

@@ -9,7 +9,10 @@ terminal, exit code. In addition it has FILE open on descriptor 9 (8, 7, ... for
 FILE stays protected until COMMAND ends, even if it closes every descriptor.
 
 Others get "Text file busy" when they truncate FILE or punch holes into it, and "Device or
-resource busy" when they rename or remove it. Reading, writing in place, appending work.`,
+resource busy" when they rename or remove it. Reading, writing in place, appending work.
+
+Without root it works on files that you may write to, with fusermount3 (package fuse3). Nobody
+else can use FILE then, and reading it is slower.`,
   mount: `
 Examples:
   sudo holdfast mount /srv/models                 paths stay as they are
@@ -18,7 +21,8 @@ Examples:
   sudo holdfast mount /srv/models -o ro,break-time=2000   as fstab writes it, see 'holdfast setup'
 
 Without a lease nothing changes for anyone; any program may take one on a file it has open.
-Files stay where they are, and after 'holdfast umount' everything is as before.`,
+Files stay where they are, and after 'holdfast umount' everything is as before.
+Without root it works on directories of yours, for you alone ('holdfast doctor').`,
   umount: `
 Example:
   sudo holdfast umount /srv/models

@@ -9,14 +9,16 @@ import {
   findHardLinks,
   findOpeners,
   findUsers,
+  isMakeshift,
   type LeasePolicy,
   logToKernel,
   MAX_BREAK_TIME_MS,
   warning,
 } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
-import { check, LinuxError } from '../linux/error.js'
+import { check, LinuxError, showPath } from '../linux/error.js'
 import { open, statFd, writeAll } from '../linux/files.js'
+import { needsFusermount } from '../linux/fusermount.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
 import { pathBytes } from './arguments.js'
@@ -97,7 +99,8 @@ export function createEngine(options: LaunchOptions): Engine {
   return new Engine({
     kind: options.kind,
     version: VERSION,
-    passthrough: options.passthrough,
+    // Only CAP_SYS_ADMIN may ask the kernel for it.
+    passthrough: options.passthrough && !needsFusermount(),
     reportBug: (error) => logToKernel('a failure that the engine survives', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
@@ -127,6 +130,16 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
     : [tryFind(() => findOpeners(rootFd, path)), findHardLinks(rootFd)]
   findings.push(findBlindNamespaces(source))
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
+}
+
+/** What a mount without root cannot do, in one line; nothing for root. */
+export function tellLimits(engine: Engine, path: Buffer): void {
+  if (!needsFusermount()) return
+  const place = isMakeshift()
+    ? `; there is no XDG_RUNTIME_DIR of yours, the control directory is ${engine.control}`
+    : ''
+  const line = `holdfast: ${showPath(path)} is mounted without root: nobody else can use it meanwhile (root, others and set-user-ID programs get "Permission denied"), and its data goes through the daemon, which is slower${place}`
+  writeAll(2, Buffer.from(`${line}\n`))
 }
 
 /** Names them in one line each; with --strict they are an error, in the one line that an error has. */

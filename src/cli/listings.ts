@@ -8,7 +8,7 @@ import {
   type PinRecord,
   type ProcessRecord,
 } from '../control/formats/records.js'
-import { DATA_TYPE, removeDead } from '../daemon/main.js'
+import { DATA_TYPE, foreignMounts, removeDead } from '../daemon/main.js'
 import { errnoName } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
@@ -195,13 +195,16 @@ function explainLease(lease: Holding): string {
 export function status(options: ListOptions): void {
   const freed = removeDead()
   const { mounts } = readReports()
+  const others = foreignMounts().map(({ mountpoint, uid }) => ({ mountpoint: showPath(mountpoint), uid }))
   if (options.json === true) {
-    printJson({ mounts, removedDeadMounts: freed.map((path) => showPath(path)) })
+    printJson({ mounts, others, removedDeadMounts: freed.map((path) => showPath(path)) })
     return
   }
   for (const path of freed) print(`${showPath(path)}: removed a dead mount; its engine had been killed`)
+  for (const { mountpoint, uid } of others)
+    print(`${mountpoint}: mounted by uid ${uid}, who alone can look into it`)
   if (mounts.length === 0) {
-    print('no Holdfast mounts')
+    if (others.length === 0) print('no Holdfast mounts')
     return
   }
   printTable(

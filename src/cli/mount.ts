@@ -7,10 +7,12 @@ import {
   removeDead,
   withRunLock,
 } from '../daemon/main.js'
+import { Errno, errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
-import { type MountInfo, unmount } from '../linux/mounts.js'
+import { FusermountError, removeMount } from '../linux/fusermount.js'
+import type { MountInfo } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
@@ -25,11 +27,12 @@ import {
   type PolicyOptions,
   parsePolicy,
   serve,
+  tellLimits,
   tellWaysPast,
 } from './launching.js'
 import { parseMountOptions } from './mount-options.js'
-import { refuseOwnGround } from './own-ground.js'
-import { readReport } from './report.js'
+import { refuseOwnGround, refuseOwnMounts } from './own-ground.js'
+import { readReportIfAny } from './report.js'
 import { Plan } from './shell.js'
 import { mountOf } from './targets.js'
 
@@ -56,6 +59,7 @@ export async function mount(
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
   refuseOwnGround(place.path)
+  refuseOwnMounts(target.path, place.path)
   const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
   const engine = withRunLock(() => {
@@ -112,6 +116,7 @@ function start(
   try {
     const mounted = engine.addMount(targetFd, place.fd, options.attributes)
     tellWaysPast(findWaysPast(mounted.rootFd, place.path, engine.control), options.strict === true)
+    tellLimits(engine, place.path)
     return engine
   } catch (error) {
     engine.abandon()
@@ -139,7 +144,7 @@ export function umount(mountpoint: string): void {
   }
   const control = found.source.toString()
   const shown = showPath(found.mountpoint)
-  const report = readReport(control)
+  const report = readReportIfAny(control)
   const leases = report.filter((record) => record.type === 'lease' && record.mountpoint === shown)
   if (leases.length > 0) {
     throw new CommandError(
@@ -149,13 +154,18 @@ export function umount(mountpoint: string): void {
   const engine = report.find((record) => record.type === 'mount')?.engine.pid
   const pidfd = engine === undefined ? null : openPidfd(engine)
   try {
-    unmount(found.mountpoint, 0)
+    removeMount(found.mountpoint, { lazy: false })
     // The engine tidies up behind itself. With its process the last hold on the backing file system goes.
     if (pidfd !== null) waitReadable(pidfd, END_PATIENCE_MS)
   } catch (error) {
-    if (!(error instanceof LinuxError && error.code === 'EBUSY')) throw error
+    if (!isBusy(error)) throw error
     throw new CommandError(
       `${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`,
     )
   }
+}
+
+function isBusy(error: unknown): boolean {
+  if (error instanceof FusermountError) return error.complaint?.endsWith(errnoMessage(Errno.EBUSY)) ?? false
+  return error instanceof LinuxError && error.code === 'EBUSY'
 }

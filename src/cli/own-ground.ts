@@ -3,6 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { runDirectory } from '../daemon/main.js'
 import { showPath } from '../linux/error.js'
+import { needsFusermount } from '../linux/fusermount.js'
 import { CommandError } from './errors.js'
 
 /**
@@ -33,12 +34,28 @@ function mappedFiles(): Buffer[] {
   return [...new Set(paths)].map((path) => Buffer.from(path, 'latin1'))
 }
 
+function isBelow(path: Buffer, directory: Buffer): boolean {
+  const prefix = directory.equals(Buffer.from('/')) ? directory : Buffer.concat([directory, Buffer.from('/')])
+  return path.subarray(0, prefix.length).equals(prefix)
+}
+
+/**
+ * Root's engine sees the backing tree without what is mounted in it. An ordinary user's goes through such mounts, and
+ * would wait for itself in its own.
+ */
+export function refuseOwnMounts(directory: Buffer, place: Buffer): void {
+  if (!needsFusermount()) return
+  const within = [place, Buffer.from(runDirectory())].find((path) => isBelow(path, directory))
+  if (within === undefined) return
+  throw new CommandError(
+    `${showPath(directory)}: ${showPath(within)}, where Holdfast would mount, is inside of it: only root can do that; choose another directory`,
+  )
+}
+
 /** Refuses to mount over this place, a directory or a file, if Holdfast itself stands on it. */
 export function refuseOwnGround(place: Buffer): void {
-  const isRoot = place.equals(Buffer.from('/'))
-  const below = isRoot ? place : Buffer.concat([place, Buffer.from('/')])
   for (const used of ownGround()) {
-    if (!used.equals(place) && !used.subarray(0, below.length).equals(below)) continue
+    if (!used.equals(place) && !isBelow(used, place)) continue
     const what = used.equals(place) ? 'it' : showPath(used)
     throw new CommandError(
       `${showPath(place)}: Holdfast itself needs ${what} to run and to unmount: choose a directory or file beside it`,

@@ -12,7 +12,7 @@ import { LinuxError } from '../linux/error.js'
 import { readFile } from '../linux/files.js'
 
 /** The records of one engine, as far as this user may see them. */
-export function readReport(control: string): ReportRecord[] {
+function readReport(control: string): ReportRecord[] {
   return readFile(`${control}/report`)
     .toString()
     .split('\n')
@@ -33,7 +33,8 @@ export const NOTHING: Report = { mounts: [], leases: [], pins: [], waiting: [] }
 /** What a report fails with whose engine has ended since it was found, or that is not for us. */
 const NOT_THERE = new Set(['ENOENT', 'ENOTCONN', 'ECONNABORTED', 'EACCES'])
 
-function readReportIfAny(control: string): ReportRecord[] {
+/** Like `readReport`, but nothing if there is nothing for us. */
+export function readReportIfAny(control: string): ReportRecord[] {
   try {
     return readReport(control)
   } catch (error) {

@@ -4,7 +4,15 @@ import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
-import { createEngine, findWaysPast, launcherPid, openDebugLog, serve, tellWaysPast } from './launching.js'
+import {
+  createEngine,
+  findWaysPast,
+  launcherPid,
+  openDebugLog,
+  serve,
+  tellLimits,
+  tellWaysPast,
+} from './launching.js'
 import { refuseOwnGround } from './own-ground.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
@@ -31,6 +39,8 @@ export async function run(
   const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { ...options, debugFd }))
   try {
     tellWaysPast(warnings, options.strict === true)
+    const [first] = engine?.mounts ?? []
+    if (engine !== null && first !== undefined) tellLimits(engine, first.mountpoint)
   } catch (error) {
     engine?.abandon()
     throw error

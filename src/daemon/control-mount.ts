@@ -1,12 +1,16 @@
 /** The mount of a control directory: a small FUSE connection of its own beside those of the data. */
+import { realpathSync } from 'node:fs'
 import { type ControlFs, type ControlSource, createControlFs } from '../control/control-fs.js'
 import { createNotifier, FuseSession, INIT_FLAGS } from '../fuse/index.js'
 import * as c from '../linux/constants.js'
 import { close, open } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
-import { attach, mountIdOf, readMounts, unmount } from '../linux/mounts.js'
+import { needsFusermount, removeMount } from '../linux/fusermount.js'
+import { attach, mountIdOf } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
+import { removeById } from './attachment.js'
 import { CONTROL_TYPE } from './registry.js'
+import { mountAsUser } from './user-attachment.js'
 
 export interface ControlMountOptions {
   /** The control directory, which is the mountpoint and the source. */
@@ -22,16 +26,59 @@ const CALLERS_MAX = 256
 /** How long whoever still has a control file open may take to notice that the engine ends. */
 const LAST_READERS_MS = 500
 
+const ATTRIBUTES = c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC
+
+interface Mounted {
+  readonly device: FuseDevice
+  readonly mountId: number
+}
+
+function mountControl(directory: string): Mounted {
+  const device = FuseDevice.open()
+  const mountFd = device.createMount({
+    subtype: CONTROL_TYPE.slice('fuse.'.length),
+    source: Buffer.from(directory),
+    rootMode: c.S_IFDIR | 0o755,
+    attributes: ATTRIBUTES,
+    allowOther: true,
+    defaultPermissions: true,
+  })
+  const target = open(directory, c.O_PATH | c.O_DIRECTORY)
+  try {
+    attach(mountFd, target)
+    return { device, mountId: mountIdOf(mountFd) }
+  } finally {
+    close(target)
+    close(mountFd)
+  }
+}
+
+function mountControlAsUser(directory: string): Mounted {
+  const mountpoint = Buffer.from(realpathSync(directory))
+  const { device, mount } = mountAsUser({
+    mountpoint,
+    type: CONTROL_TYPE,
+    source: directory,
+    attributes: ATTRIBUTES,
+  })
+  return { device, mountId: mount.id }
+}
+
 export class ControlMount {
   /** mnt_id: descriptors of control files are found by it. */
   readonly mountId: number
-  readonly #device = FuseDevice.open()
+  readonly #device: FuseDevice
   readonly #session: FuseSession
   readonly #fileSystem: ControlFs
   #isReceiving = false
 
   /** Mounts it. Throws a LinuxError. */
   constructor(options: ControlMountOptions) {
+    const { device, mountId } = needsFusermount()
+      ? mountControlAsUser(options.directory)
+      : mountControl(options.directory)
+    this.#device = device
+    this.mountId = mountId
     const notifier = createNotifier(this.#device, options.debug)
     this.#fileSystem = createControlFs(options.source, () => notifier)
     this.#session = new FuseSession({
@@ -41,22 +88,6 @@ export class ControlMount {
       reportBug: options.reportBug,
       ...(options.debug === undefined ? {} : { debug: options.debug }),
     })
-    const mountFd = this.#device.createMount({
-      subtype: CONTROL_TYPE.slice('fuse.'.length),
-      source: Buffer.from(options.directory),
-      rootMode: c.S_IFDIR | 0o755,
-      attributes: c.MOUNT_ATTR_NOSUID | c.MOUNT_ATTR_NODEV | c.MOUNT_ATTR_NOEXEC,
-      allowOther: true,
-      defaultPermissions: true,
-    })
-    const target = open(options.directory, c.O_PATH | c.O_DIRECTORY)
-    try {
-      attach(mountFd, target)
-      this.mountId = mountIdOf(mountFd)
-    } finally {
-      close(target)
-      close(mountFd)
-    }
   }
 
   /** Readable when `receive` has something to do. */
@@ -93,8 +124,7 @@ export class ControlMount {
    */
   remove(): void {
     try {
-      const mount = readMounts().find(({ id }) => id === this.mountId)
-      if (mount !== undefined) unmount(mount.mountpoint, c.MNT_DETACH)
+      removeById(this.mountId, (path) => removeMount(path, { lazy: true }))
     } finally {
       this.#serveLastReaders()
       this.#device.close()

@@ -9,8 +9,10 @@ export { type FuseAbility, probeFuse } from './probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
+  foreignMounts,
   isAlive,
   isHoldfast,
+  isMakeshift,
   liveEngines,
   removeDead,
   runDirectory,

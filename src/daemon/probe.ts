@@ -1,9 +1,16 @@
-/** What this kernel's FUSE can do, found out by asking it: a mount that is attached nowhere and thrown away. */
+/**
+ * What this kernel's FUSE can do, found out by asking it: a mount that is thrown away at once. Root's is attached
+ * nowhere, that of an ordinary user in the run directory.
+ */
+import { mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
 import { INIT_FLAGS, structs } from '../fuse/index.js'
 import * as c from '../linux/constants.js'
 import { close } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
+import { needsFusermount, removeMount } from '../linux/fusermount.js'
 import { waitReadable } from '../linux/poller.js'
+import { runDirectory, withRunLock } from './registry.js'
+import { mountAsUser } from './user-attachment.js'
 
 const PATIENCE_MS = 2000
 
@@ -16,8 +23,9 @@ export interface FuseAbility {
   readonly resend: boolean
 }
 
-/** Throws a LinuxError where mounting is not possible; null if the kernel does not ask for INIT in time. */
+/** Throws a LinuxError or a FusermountError where mounting is not possible; null if the kernel does not ask for INIT in time. */
 export function probeFuse(): FuseAbility | null {
+  if (needsFusermount()) return withRunLock(probeAsUser)
   const device = FuseDevice.open()
   try {
     const mountFd = device.createMount({
@@ -35,6 +43,27 @@ export function probeFuse(): FuseAbility | null {
     }
   } finally {
     device.close()
+  }
+}
+
+function probeAsUser(): FuseAbility | null {
+  const directory = realpathSync(mkdtempSync(`${runDirectory()}/probe-`))
+  try {
+    const mountpoint = Buffer.from(directory)
+    const { device } = mountAsUser({
+      mountpoint,
+      type: 'fuse.holdfast-probe',
+      source: directory,
+      attributes: 0,
+    })
+    try {
+      return readInit(device)
+    } finally {
+      removeMount(mountpoint, { lazy: true })
+      device.close()
+    }
+  } finally {
+    rmdirSync(directory)
   }
 }
 

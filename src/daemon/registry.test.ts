@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { MountInfo } from '../linux/mounts.js'
@@ -36,7 +36,7 @@ async function engine(control: string): Promise<TestShell> {
   return shell
 }
 
-const mountOf = (type: string, source: string): MountInfo => ({
+const mountOf = (type: string, source: string, uid = process.geteuid?.() ?? 0): MountInfo => ({
   id: 1,
   parent: 2,
   major: 0,
@@ -46,13 +46,24 @@ const mountOf = (type: string, source: string): MountInfo => ({
   options: [],
   type,
   source: Buffer.from(source),
-  superOptions: [],
+  superOptions: ['rw', `user_id=${uid}`, 'group_id=0'],
 })
 
-test('runDirectory: root has one for the machine, others one each', () => {
-  expect(runDirectory(0)).toBe('/run/holdfast')
-  expect(runDirectory(1000)).toMatch(/\/holdfast$/)
-  expect(runDirectory(1000)).not.toBe('/run/holdfast')
+test('runDirectory: root has one for the machine, others one each, in a runtime directory that is theirs', () => {
+  const runtime = fresh()
+  // Root tests it with somebody else's directory, everybody else with their own.
+  const own = process.geteuid?.() === 0 ? 47_110 : (process.geteuid?.() ?? 1)
+  if (process.geteuid?.() === 0) chownSync(runtime, own, own)
+  const before = process.env.XDG_RUNTIME_DIR
+  process.env.XDG_RUNTIME_DIR = runtime
+  try {
+    expect(runDirectory(0)).toBe('/run/holdfast')
+    expect(runDirectory(own)).toBe(`${runtime}/holdfast`)
+    expect(runDirectory(47_111)).toBe('/tmp/holdfast-47111')
+  } finally {
+    if (before === undefined) delete process.env.XDG_RUNTIME_DIR
+    else process.env.XDG_RUNTIME_DIR = before
+  }
 })
 
 describe('register', () => {
@@ -184,10 +195,11 @@ describe('withRunLock', () => {
 })
 
 describe('liveEngines', () => {
-  test('control mounts whose engine lives; data mounts, dead ones and others are none', async () => {
+  test('control mounts whose engine lives; data mounts, dead ones, those of other users and the rest are none', async () => {
     const directory = fresh()
     const dead = await engine(`${directory}/0`)
     await using alive = await engine(`${directory}/1`)
+    await using foreign = await engine(`${directory}/3`)
     await dead.kill()
     const mounts = [
       mountOf(CONTROL_TYPE, `${directory}/0`),
@@ -195,9 +207,10 @@ describe('liveEngines', () => {
       mountOf(DATA_TYPE, `${directory}/1`),
       mountOf('tmpfs', `${directory}/1`),
       mountOf(CONTROL_TYPE, `${directory}/2`),
+      mountOf(CONTROL_TYPE, `${directory}/3`, 4711),
     ]
     expect(liveEngines(mounts)).toEqual([`${directory}/1`])
-    expect(mounts.filter(isHoldfast)).toHaveLength(4)
-    expect(alive.pid).toBeGreaterThan(0)
+    expect(mounts.filter(isHoldfast)).toHaveLength(5)
+    expect([alive.pid, foreign.pid]).not.toContain(0)
   })
 })

@@ -3,25 +3,67 @@
  * mount sits, and the file `N.lock`, which it keeps locked while it lives. A lock that can be had belongs to
  * an engine that is dead, whatever /proc or its mount say; asking never touches a mount and so never hangs.
  */
-import { chmodSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
+import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
 import { close, isWriteLocked, lock, open, tryWriteLock } from '../linux/files.js'
-import { type MountInfo, readMounts, unmount } from '../linux/mounts.js'
+import { FusermountError, removeMount } from '../linux/fusermount.js'
+import { type MountInfo, readMounts } from '../linux/mounts.js'
 
 export const DATA_TYPE = 'fuse.holdfast'
 export const CONTROL_TYPE = 'fuse.holdfast-control'
 
-/** `/run/holdfast` for root, `$XDG_RUNTIME_DIR/holdfast` for everybody else. */
-export function runDirectory(uid = process.getuid?.() ?? 0): string {
+/**
+ * `/run/holdfast` for root, `$XDG_RUNTIME_DIR/holdfast` for everybody else; a directory of the user's own in /tmp
+ * where that is not set, or is not theirs (as after su, which keeps the variable).
+ */
+export function runDirectory(uid = process.geteuid?.() ?? 0): string {
   if (uid === 0) return '/run/holdfast'
-  return `${process.env.XDG_RUNTIME_DIR ?? `/run/user/${uid}`}/holdfast`
+  const bases = [process.env.XDG_RUNTIME_DIR ?? '', `/run/user/${uid}`]
+  const base = bases.find((directory) => directory.startsWith('/') && isOwn(directory, uid))
+  return base === undefined ? `/tmp/holdfast-${uid}` : `${base}/holdfast`
+}
+
+function isOwn(directory: string, uid: number): boolean {
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK)
+    const stat = statSync(directory)
+    return stat.isDirectory() && stat.uid === uid
+  } catch {
+    return false // Not there, or not for us: another place is looked for.
+  }
+}
+
+/** Is the run directory in /tmp, because this session has no runtime directory? */
+export function isMakeshift(directory = runDirectory()): boolean {
+  return directory.startsWith('/tmp/')
+}
+
+/** Everybody must get through root's to the control directories, whatever the umask of the first user of it. */
+function makeRunDirectory(directory: string): void {
+  if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755)
+  if (!isMakeshift(directory)) return
+  // In /tmp the name may have been taken by somebody else.
+  const stat = lstatSync(directory)
+  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
+    throw new LinuxError(Errno.EPERM, 'mkdir', directory)
+  }
 }
 
 /** Held while somebody decides what to mount, so that two runs of one file do not both mount over it. */
 export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
-  // Everybody must get through it to the control directories, whatever the umask of the first user of it.
-  if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755)
+  makeRunDirectory(directory)
   const fd = open(`${directory}/lock`, c.O_RDWR | c.O_CREAT, 0o600)
   try {
     lock(fd)
@@ -63,7 +105,8 @@ export function register(directory = runDirectory()): Registration {
 export function isAlive(control: string): boolean | null {
   let fd: number
   try {
-    fd = open(`${control}.lock`, c.O_RDONLY)
+    // An ordinary user chooses the source of a mount: it must not be able to keep us waiting.
+    fd = open(`${control}.lock`, c.O_RDONLY | c.O_NONBLOCK)
   } catch (error) {
     if (error instanceof LinuxError && error.code === 'ENOENT') return null
     throw error
@@ -80,11 +123,33 @@ export function isHoldfast(mount: MountInfo): boolean {
   return mount.type === DATA_TYPE || mount.type === CONTROL_TYPE
 }
 
+/**
+ * Whose mount is it: root's or our own? Of others nothing is to be learnt, and they could have given any name as its
+ * source.
+ */
+function isTrusted(mount: MountInfo): boolean {
+  const owner = ownerOf(mount)
+  return owner === 0 || owner === process.geteuid?.()
+}
+
+/** Who mounted it. FUSE shows it in every mount's options. */
+function ownerOf(mount: MountInfo): number | null {
+  const option = mount.superOptions.find((text) => text.startsWith('user_id='))
+  return option === undefined ? null : Number(option.slice('user_id='.length))
+}
+
+/** Mounts of other users, which nobody else can look into, root included. */
+export function foreignMounts(): { readonly mountpoint: Buffer; readonly uid: number }[] {
+  return readMounts()
+    .filter((mount) => mount.type === DATA_TYPE && !isTrusted(mount))
+    .map((mount) => ({ mountpoint: mount.mountpoint, uid: ownerOf(mount) ?? -1 }))
+}
+
 /** Control directories of the engines that live, of those this user can see. */
 export function liveEngines(mounts = readMounts()): string[] {
   const controls = new Set<string>()
   for (const mount of mounts) {
-    if (mount.type === CONTROL_TYPE) controls.add(mount.source.toString())
+    if (mount.type === CONTROL_TYPE && isTrusted(mount)) controls.add(mount.source.toString())
   }
   return [...controls].filter((control) => {
     try {
@@ -102,8 +167,7 @@ export function liveEngines(mounts = readMounts()): string[] {
  * @returns the mountpoints that were freed.
  */
 export function removeDead(directory = runDirectory()): Buffer[] {
-  const isRoot = process.getuid?.() === 0
-  const mayRemove = ({ source }: MountInfo) => isRoot || source.toString().startsWith(`${directory}/`)
+  const mayRemove = (mount: MountInfo) => ownerOf(mount) === process.geteuid?.()
   const deadMounts = () => readMounts().filter((mount) => mayRemove(mount) && isDead(mount))
   if (deadMounts().length === 0 && deadPlaces(directory).length === 0) return []
   // Looked at again under the lock: while we look and unmount, nobody puts a new mount where a dead one was.
@@ -128,10 +192,10 @@ function isDead(mount: MountInfo): boolean {
 /** @returns false if this user may not, or somebody else was faster. */
 function tryUnmount(mountpoint: Buffer): boolean {
   try {
-    unmount(mountpoint, c.MNT_DETACH)
+    removeMount(mountpoint, { lazy: true })
     return true
   } catch (error) {
-    if (error instanceof LinuxError) return false
+    if (error instanceof LinuxError || error instanceof FusermountError) return false
     throw error
   }
 }

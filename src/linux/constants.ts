@@ -121,6 +121,8 @@ export const IN_NONBLOCK = O_NONBLOCK
 
 export const RWF_NOWAIT = 8
 
+export const POSIX_FADV_WILLNEED = 3
+
 export const CAP_FOWNER = 3
 export const CAP_FSETID = 4
 export const CAP_KILL = 5

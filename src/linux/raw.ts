@@ -104,6 +104,13 @@ export const copyFileRange = bind<[number, Bytes, number, Bytes, number, number]
   'int64',
   ['int', 'ptr', 'int', 'ptr', 'uint64', 'uint'],
 )
+/** Returns a positive errno. */
+export const posixFadvise = bind<[number, number, number, number]>('posix_fadvise', 'int', [
+  'int',
+  'int64',
+  'int64',
+  'int',
+])
 export const fsync = bind<[number]>('fsync', 'int', ['int'])
 export const fdatasync = bind<[number]>('fdatasync', 'int', ['int'])
 export const syncfs = bind<[number]>('syncfs', 'int', ['int'])

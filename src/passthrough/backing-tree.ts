@@ -65,6 +65,16 @@ export class BackingTree implements InodeHome {
     this.handleMountFd = this.inodes.root.isDirectory
       ? raw.openat(rootFd, DOT, c.O_RDONLY | c.O_DIRECTORY | c.O_CLOEXEC, 0)
       : -1
+    if (this.handleMountFd >= 0 && !this.mayUseHandles()) this.stopHandles()
+  }
+
+  /** An ordinary user may take handles but not open them: a file found by one only would be lost. */
+  private mayUseHandles(): boolean {
+    const handle = this.takeHandle(this.rootFd)
+    if (handle === null) return this.handleMountFd >= 0
+    const fd = raw.openByHandleAt(this.handleMountFd, handle, c.O_PATH | c.O_CLOEXEC)
+    if (fd >= 0) raw.close(fd)
+    return fd !== -Errno.EPERM
   }
 
   /** The inode of a request, asked for before any descriptor: now those of earlier requests can go. */

@@ -4,16 +4,17 @@ import { WRITE_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
+import { STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
-import { asWriter, type Job, type JobResult, readCached, type Writer } from './io-jobs.js'
+import { asWriter, type Job, type JobResult, readCached, readFully, type Writer } from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
 
 const READ_BUFFER_BYTES = 1 << 20
-/** Writes up to this size are done at once, unless writing has turned out to be slow. */
-const INLINE_WRITE_BYTES = 128 << 10
-/** A write that took longer met something other than memory: for a while they go to the io threads. */
+const READ_AHEAD_BYTES = 2 << 20
+const TMPFS_MAGIC = 0x0102_1994
+/** Writes are done at once. One that took longer met something other than memory: for a while they go to the io threads. */
 const SLOW_WRITE_MS = 3
 const SLOW_PERIOD_MS = 1000
 /** One copy_file_range stops here, so that it can be interrupted; callers go on by themselves. */
@@ -32,10 +33,16 @@ export class Data {
   private readonly readBuffer = Buffer.alloc(READ_BUFFER_BYTES)
   /** tmpfs and overlayfs do not know RWF_NOWAIT. */
   private knowsCached = true
+  /** The device of a file system whose files are in memory in any case. */
+  private readonly memoryDevice: number | null
   private writesAreSlowUntilMs = 0
 
   constructor(core: Core) {
     this.core = core
+    const { rootFd, inodes } = core.tree
+    const statfs = Buffer.alloc(STATFS_SIZE)
+    const isMemory = raw.fstatfs(rootFd, statfs) === 0 && statfs.readUInt32LE(0) === TMPFS_MAGIC
+    this.memoryDevice = isMemory ? inodes.root.device : null
   }
 
   /** Runs a job in an io thread and turns its result into the answer. */
@@ -50,11 +57,32 @@ export class Data {
   }
 
   read(request: RequestInfo, fh: number, offset: number, size: number): Answer<Uint8Array> {
-    const fd = this.core.files.dataFd(this.core.files.get(fh))
+    const handle = this.core.files.get(fh)
+    const fd = this.core.files.dataFd(handle)
     if (fd < 0) return fd
+    if (handle.node.device === this.memoryDevice && size <= READ_BUFFER_BYTES) {
+      const buffer = this.readBuffer.subarray(0, size)
+      const result = readFully(fd, buffer, offset)
+      return result < 0 ? result : buffer.subarray(0, result)
+    }
+    const isSequential = offset === handle.readEnd && offset > 0
+    handle.readEnd = offset + size
     const cached = this.readWithoutWaiting(fd, offset, size)
     if (cached !== null) return cached
-    return this.inIoThread(request, { kind: 'read', fd, offset, size }, ({ data }) => data ?? Buffer.alloc(0))
+    const aheadSize = isSequential ? this.aheadSize(handle) : 0
+    const job: Job = { kind: 'read', fd, offset, size, aheadSize }
+    return this.inIoThread(request, job, ({ data }) => data ?? Buffer.alloc(0))
+  }
+
+  /**
+   * How much to read ahead of what is being read. The kernel asks us for 128 KiB at a time, and io threads ask in any
+   * order: the file system below would not see that somebody reads from one end to the other.
+   */
+  private aheadSize(handle: Handle): number {
+    const end = handle.readEnd
+    if (handle.aheadEnd >= end + READ_AHEAD_BYTES / 2 && handle.aheadEnd <= end + READ_AHEAD_BYTES) return 0
+    handle.aheadEnd = end + READ_AHEAD_BYTES
+    return READ_AHEAD_BYTES
   }
 
   private readWithoutWaiting(fd: number, offset: number, size: number): Uint8Array | null {
@@ -86,8 +114,7 @@ export class Data {
       keepSetid: (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) === 0 && handle.node.hasSetid,
     }
     const startMs = options.nowMs()
-    const isQuick =
-      data.length <= INLINE_WRITE_BYTES && !handle.isSynchronous && startMs >= this.writesAreSlowUntilMs
+    const isQuick = !handle.isSynchronous && startMs >= this.writesAreSlowUntilMs
     if (!isQuick) {
       // The request's bytes are overwritten by the next request.
       const copy = new Uint8Array(data)

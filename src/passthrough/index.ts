@@ -107,6 +107,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
 
     init(negotiated: Negotiated) {
       core.saysGroups = (negotiated.flags & INIT_FLAGS.FUSE_CREATE_SUPP_GROUP) !== 0n
+      files.canWriteDirectly = (negotiated.flags & INIT_FLAGS.FUSE_DIRECT_IO_ALLOW_MMAP) !== 0n
       if ((negotiated.flags & INIT_FLAGS.FUSE_PASSTHROUGH) === 0n) backingIds.disable()
     },
     replyLost(opcode: number, lost: LostState) {

@@ -3,7 +3,7 @@
  * way wherever `runJob` is called. Results are the kernel's: a value, or a negative errno.
  */
 import { Errno } from '../lib/errno.js'
-import { RWF_NOWAIT } from '../linux/constants.js'
+import { POSIX_FADV_WILLNEED, RWF_NOWAIT } from '../linux/constants.js'
 import { addressOf } from '../linux/libc.js'
 import * as raw from '../linux/raw.js'
 import { type Identity, threadIdentity } from './identity.js'
@@ -36,7 +36,14 @@ export type Job =
       readonly length: number
       readonly writer: Writer
     }
-  | { readonly kind: 'read'; readonly fd: number; readonly offset: number; readonly size: number }
+  | {
+      readonly kind: 'read'
+      readonly fd: number
+      readonly offset: number
+      readonly size: number
+      /** How many bytes behind it will be asked for next, by all that is known. */
+      readonly aheadSize: number
+    }
   | {
       readonly kind: 'write'
       readonly fd: number
@@ -144,7 +151,10 @@ function carryOut(job: Job, identity: Identity): JobResult {
       }
     }
     case 'read': {
-      const data = new Uint8Array(job.size)
+      if (job.aheadSize > 0)
+        raw.posixFadvise(job.fd, job.offset, job.size + job.aheadSize, POSIX_FADV_WILLNEED)
+      // Of its own memory, so that it can be given to another thread; not cleared, since it is filled.
+      const data = Buffer.allocUnsafeSlow(job.size)
       const result = readFully(job.fd, data, job.offset)
       return result < 0 ? { result } : { result, data: data.subarray(0, result) }
     }

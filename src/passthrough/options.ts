@@ -52,7 +52,8 @@ const WANTED_FLAGS =
   f.FUSE_HANDLE_KILLPRIV_V2 |
   f.FUSE_SETXATTR_EXT |
   f.FUSE_INIT_EXT |
-  f.FUSE_CREATE_SUPP_GROUP
+  f.FUSE_CREATE_SUPP_GROUP |
+  f.FUSE_DIRECT_IO_ALLOW_MMAP
 
 /** What the session must offer in INIT for this file system. */
 export interface WantedInit {

@@ -63,8 +63,13 @@ export async function readEvents(box: Sandbox, file: string): Promise<EventReade
   return await readEventsOf(box, `${await controlDirectory(box, file)}/events`)
 }
 
-export async function readEventsOf(box: Sandbox, events: string): Promise<EventReader> {
-  const running = box.start(['cat', events])
+/** @param as makes it another user's command. */
+export async function readEventsOf(
+  box: Sandbox,
+  events: string,
+  as = (argv: readonly string[]): readonly string[] => argv,
+): Promise<EventReader> {
+  const running = box.start(as(['cat', events]))
   await eventually(`${events} is open`, (saw) => {
     saw(running.stderr)
     if (running.result !== undefined) throw new Error(`cat ${events}: ${running.stderr}`)
