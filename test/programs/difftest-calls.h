@@ -47,7 +47,7 @@ static void say_open_flags(int flags) {
 }
 
 static void tell_stat(const struct stat *info) {
-  tell(" mode=%o uid=%u gid=%u nlink=%lu rdev=%lx blksize=%ld", info->st_mode, info->st_uid, info->st_gid,
+  tell(" mode=%o uid=%u gid=%u nlink=%lu rdev=%lx blksize=%ld", known_mode(info->st_mode), info->st_uid, info->st_gid,
        (unsigned long)info->st_nlink, (unsigned long)info->st_rdev, (long)info->st_blksize);
   if (!S_ISDIR(info->st_mode)) tell(" size=%lld", (long long)info->st_size);
   if (S_ISREG(info->st_mode) && info->st_size == 0) tell(" blocks=%s", info->st_blocks == 0 ? "0" : "some");
@@ -250,6 +250,8 @@ static void call_lseek(void) {
   say_call("lseek(fd%d, %lld, %s)", fd - SLOT_FIRST, offset, names[which]);
   struct stat info;
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) offset = 0, which = 0;
+  // LIMITS: "positions beyond the largest file".
+  if (which < 3 && offset > 1ll << 40) offset = 1ll << 40;
   gave(lseek(fd, offset, whences[which]));
 }
 
@@ -444,7 +446,7 @@ static void call_statx(void) {
   draw_path(path);
   say_call("statx(%s, %s, %x, %x)", shown_dir(dir), shown(path), flags, mask);
   if (gave(statx(dir, path, flags, mask, &info)) != 0) return;
-  tell(" basic=%x mode=%o nlink=%u uid=%u gid=%u", info.stx_mask & mask & STATX_BASIC_STATS, info.stx_mode, info.stx_nlink, info.stx_uid, info.stx_gid);
+  tell(" basic=%x mode=%o nlink=%u uid=%u gid=%u", info.stx_mask & mask & STATX_BASIC_STATS, known_mode(info.stx_mode), info.stx_nlink, info.stx_uid, info.stx_gid);
   if (!S_ISDIR(info.stx_mode)) tell(" size=%llu", (unsigned long long)info.stx_size);
   tell(" rdev=%u:%u", info.stx_rdev_major, info.stx_rdev_minor);
 }
@@ -615,6 +617,7 @@ static void call_bind(void) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   draw_path(path);
   path[100] = 0;
+  if (path[0] == 0) strcpy(path, "."); // Nothing is an address by itself, without a name.
   strcpy(address.sun_path, path);
   say_call("%s(fd%d, %s)", connects ? "connect" : "bind", slot - SLOT_FIRST, shown(path));
   int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
@@ -930,7 +933,7 @@ static void call_fcntl(void) {
       break;
     case 3: say_call("fcntl(fd%d, F_GETFL)", fd - SLOT_FIRST); gave(fcntl(fd, F_GETFL)); break;
     case 4: say_call("fcntl(fd%d, F_GETPIPE_SZ)", fd - SLOT_FIRST); gave(fcntl(fd, F_GETPIPE_SZ)); break;
-    case 5: say_call("fcntl(fd%d, F_ADD_SEALS)", fd - SLOT_FIRST); gave(fcntl(fd, F_GET_SEALS)); break;
+    case 5: say_call("fcntl(fd%d, F_GETOWN)", fd - SLOT_FIRST); gave(fcntl(fd, F_GETOWN)); break;
     case 6: say_call("fcntl(fd%d, F_SET_RW_HINT, %d)", fd - SLOT_FIRST, (int)hint); gave(fcntl(fd, 1036, &hint)); break;
     case 7: say_call("fcntl(fd%d, F_GETLEASE)", fd - SLOT_FIRST); gave(fcntl(fd, F_GETLEASE)); break;
     default: say_call("fcntl(fd%d, 99)", fd - SLOT_FIRST); gave(fcntl(fd, 99)); break;

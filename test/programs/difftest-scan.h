@@ -62,11 +62,12 @@ static bool differs(struct timespec a, struct timespec b) {
   return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
 }
 
-enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_READAHEAD, SCAN_REPORT_SPLICE };
+enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_READAHEAD, SCAN_REPORT_SPLICE, SCAN_REPORT_FLAGS };
 static enum scan_kind scanning;
 
-/* LIMITS: "readahead counts as reading" and "sendfile and splice from a directory". */
+/* LIMITS: "readahead counts as reading", "the source of copy_file_range", "sendfile and splice from a directory", and "cached reads". */
 static bool ignores_reading(mode_t mode) {
+  if (!passthrough && S_ISREG(mode)) return true;
   return scanning == SCAN_REPORT_READAHEAD || (scanning == SCAN_REPORT_SPLICE && S_ISDIR(mode));
 }
 
@@ -80,7 +81,7 @@ static void scan_times(const struct stat *info, const char *path) {
     // LIMITS: "access times of symlinks".
     bool reads = !S_ISLNK(info->st_mode) && !ignores_reading(info->st_mode) && differs(info->st_atim, known->accessed);
     tell(" times=%s%s%s", reads ? "A" : "-",
-         differs(info->st_mtim, known->modified) ? "M" : "-", differs(info->st_ctim, known->changed) ? "C" : "-");
+         differs(info->st_mtim, known->modified) ? "M" : "-", scanning != SCAN_REPORT_FLAGS && differs(info->st_ctim, known->changed) ? "C" : "-");
   } else if (marks_times) {
     struct timespec times[2] = {{MARKED_ATIME, 0}, {MARKED_MTIME, 0}};
     struct stat after;
@@ -112,7 +113,7 @@ static void scan_below(const char *path, int depth) {
     known->first = path_count;
   }
   path_count++;
-  tell("%s %o uid=%u gid=%u nlink=%lu", shown(path), info.st_mode, info.st_uid, info.st_gid, (unsigned long)info.st_nlink);
+  tell("%s %o uid=%u gid=%u nlink=%lu", shown(path), known_mode(info.st_mode), info.st_uid, info.st_gid, (unsigned long)info.st_nlink);
   if (!reports_times && known != NULL) tell(" same-as=%d", known->first);
   if (!S_ISDIR(info.st_mode)) tell(" size=%lld", (long long)info.st_size);
   if (tells_blocks && S_ISREG(info.st_mode)) tell(" blocks=%lld", (long long)info.st_blocks);

@@ -257,3 +257,8 @@ static bool fd_may_block(int fd) {
   struct stat info;
   return fstat(fd, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode) || S_ISCHR(info.st_mode));
 }
+
+/* LIMITS: "the setgid bit of a file that its group may not execute" is not looked at. */
+static mode_t known_mode(mode_t mode) {
+  return S_ISREG(mode) && (mode & (S_ISGID | S_IXGRP)) == S_ISGID ? mode & ~(mode_t)S_ISGID : mode;
+}

@@ -209,6 +209,7 @@ struct failure {
 
 static int run_count;
 static bool prints_steps;
+static bool last_failed, failed[2100]; /* what the steps of the last sequence gave, by position */
 static long steps_done, steps_succeeded[CALL_COUNT], steps_of_kind[CALL_COUNT];
 
 static void append(struct failure *failure, const char *format, ...) {
@@ -307,6 +308,7 @@ static bool step(uint64_t seed, int index, bool always_scans, struct failure *fa
     return false;
   }
   const struct outcome *plain = worlds[PLAIN].outcome, *mount = worlds[MOUNT].outcome;
+  last_failed = plain->ret == -1;
   steps_done++;
   steps_of_kind[call - calls]++;
   if (plain->ret != -1) steps_succeeded[call - calls]++;
@@ -319,8 +321,10 @@ static bool step(uint64_t seed, int index, bool always_scans, struct failure *fa
     return false;
   }
   enum scan_kind kind = SCAN_REPORT;
-  if (strcmp(call->name, "fadvise") == 0) kind = SCAN_REPORT_READAHEAD;
+  if (strcmp(call->name, "fadvise") == 0 || strcmp(call->name, "copy_file_range") == 0) kind = SCAN_REPORT_READAHEAD;
   if (strcmp(call->name, "sendfile") == 0 || strcmp(call->name, "splice") == 0) kind = SCAN_REPORT_SPLICE;
+  // LIMITS: "the change time after chattr".
+  if (strcmp(call->name, "ioctl") == 0) kind = SCAN_REPORT_FLAGS;
   if (watched && !scan_both(kind, "times", failure)) return false;
   if (always_scans || index % 25 == 24) return scan_both(SCAN_TREE, "trees", failure);
   return true;
@@ -363,6 +367,7 @@ static struct failure run_sequence(uint64_t seed, const int *steps, int count, b
   start_world(MOUNT);
   for (int i = 0; i < count && failure.position < 0; i++) {
     if (!step(seed, steps[i], always_scans, &failure)) failure.position = i;
+    failed[i] = last_failed;
   }
   if (failure.position < 0 && (!scan_both(SCAN_TREE, "trees", &failure) || !scan_backing(&failure))) failure.position = count - 1;
   if (failure.stage != NULL && strcmp(failure.stage, "hang") == 0) {
@@ -396,6 +401,20 @@ static int shrink(uint64_t seed, int *steps, int count, struct failure *failure)
   }
   time_t end = time(NULL) + 40;
   int *trial = malloc((size_t)count * sizeof *trial);
+  // What failed has mostly done nothing.
+  int kept = 0;
+  for (int i = 0; i < count; i++) {
+    if (!failed[i] || i == count - 1) trial[kept++] = steps[i];
+  }
+  struct failure shorter = run_sequence(seed, trial, kept, scans);
+  if (is_same(failure, &shorter)) {
+    count = shorter.position + 1;
+    memcpy(steps, trial, (size_t)count * sizeof *steps);
+    release(failure);
+    *failure = shorter;
+  } else {
+    release(&shorter);
+  }
   for (int size = count / 2; size >= 1 && time(NULL) < end; size = size > 1 ? size / 2 : 0) {
     for (int start = 0; start < count - 1 && time(NULL) < end;) {
       int left = 0;
