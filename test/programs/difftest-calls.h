@@ -24,9 +24,11 @@ static int draw_open_flags(void) {
     {O_CREAT, 50}, {O_EXCL, 8}, {O_TRUNC, 12}, {O_APPEND, 12}, {O_PATH, 6}, {O_DIRECT, 3}, {O_SYNC, 4}, {O_DSYNC, 4},
     {O_NOFOLLOW, 8}, {O_DIRECTORY, 6}, {O_NOATIME, 6}, {O_NONBLOCK, 12}, {O_CLOEXEC, 20}, {O_NOCTTY, 3}, {O_ASYNC, 1},
   };
+  // LIMITS: "O_DIRECT without passthrough" knows no alignment.
   int flags = draw(40) == 0 ? 3 : access_modes[draw(5)];
   for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) flags |= chance(rest[i].percent) ? rest[i].flag : 0;
   if (chance(5)) flags = (flags & ~(O_CREAT | O_DIRECTORY)) | O_TMPFILE;
+  if (!passthrough) flags &= ~O_DIRECT;
   return flags;
 }
 

@@ -3,7 +3,8 @@
  * several other users, and compares what comes of them: results, errno values, data, attributes, which times
  * changed, and the trees.
  *
- *     difftest PLAIN MOUNT BACKING [--seed N] [--seconds N] [--steps N] [--only I,J,...] [--through-daemon] [--native] [--list]
+ *     difftest PLAIN MOUNT BACKING [--seed N] [--seconds N] [--steps N] [--sequences N] [--only I,J,...]
+ *              [--differences N] [--again TEXT] [--through-daemon] [--native] [--list]
  *
  * PLAIN and BACKING are empty directories of one file system, MOUNT shows BACKING. A difference is cut down to the
  * steps it takes and printed; exit code 1. Everything follows from the seed: sequence k of a run has seed N + k, and
@@ -437,9 +438,11 @@ static int shrink(uint64_t seed, int *steps, int count, struct failure *failure)
   return count;
 }
 
+static const char *again = "difftest PLAIN MOUNT BACKING";
+
 static void report(uint64_t seed, const int *steps, int count, const struct failure *failure) {
-  printf("DIFFERENCE seed=%llu stage=%s call=%s\n%s  again: npm run difftest -- --seed %llu --only ", (unsigned long long)seed,
-         failure->stage, failure->call, failure->report, (unsigned long long)seed);
+  printf("DIFFERENCE seed=%llu stage=%s call=%s\n%s  again: %s --seed %llu --only ", (unsigned long long)seed,
+         failure->stage, failure->call, failure->report, again, (unsigned long long)seed);
   for (int i = 0; i < count; i++) printf("%s%d", i > 0 ? "," : "", steps[i]);
   printf("\n");
   fflush(stdout);
@@ -448,7 +451,7 @@ static void report(uint64_t seed, const int *steps, int count, const struct fail
 int main(int argc, char **argv) {
   uint64_t seed = (uint64_t)time(NULL);
   long seconds = 20;
-  int step_count = 300, only[2000], only_count = 0, differences = 0, differences_max = 1;
+  int step_count = 300, only[2000], only_count = 0, differences = 0, differences_max = 1, sequences_max = INT_MAX;
   if (argc < 4) return 2;
   for (int i = 0; i < 3; i++) directories[i] = argv[i + 1];
   for (int i = 4; i < argc; i++) {
@@ -458,6 +461,8 @@ int main(int argc, char **argv) {
     else if (strcmp(argv[i], "--list") == 0) prints_steps = true;
     else if (strcmp(argv[i], "--seed") == 0) seed = strtoull(value, NULL, 10), i++;
     else if (strcmp(argv[i], "--seconds") == 0) seconds = atol(value), i++;
+    else if (strcmp(argv[i], "--again") == 0) again = value, i++;
+    else if (strcmp(argv[i], "--sequences") == 0) sequences_max = atoi(value), i++;
     else if (strcmp(argv[i], "--steps") == 0) step_count = atoi(value), i++;
     else if (strcmp(argv[i], "--differences") == 0) differences_max = atoi(value), i++;
     else if (strcmp(argv[i], "--only") == 0) {
@@ -484,7 +489,7 @@ int main(int argc, char **argv) {
     }
     release(&failure);
     free(steps);
-    if (differences >= differences_max || only_count > 0 || time(NULL) >= end) break;
+    if (differences >= differences_max || only_count > 0 || sequences >= sequences_max || time(NULL) >= end) break;
   }
   size_t kinds = 0;
   for (size_t i = 0; i < CALL_COUNT; i++) {
