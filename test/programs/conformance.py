@@ -206,6 +206,10 @@ def whiteout_rename(d):
         raise Skip('the backing file system has no whiteouts')
     left = os.lstat(f'{d}/a')
     assert stat.S_ISCHR(left.st_mode) and left.st_rdev == 0
+    os.chmod(d, 0o777)
+    child(lambda: write(f'{d}/c'), STRANGER)
+    child(lambda: call('renameat2', -100, f'{d}/c'.encode(), -100, f'{d}/e'.encode(), 4), STRANGER)
+    assert os.lstat(f'{d}/c').st_uid == STRANGER
 
 
 @check
@@ -805,6 +809,22 @@ def permissions(d):
 
 
 @check
+def root_keeps_a_setgid_bit_without_group_execution(d):
+    write(f'{d}/f')
+    os.chown(f'{d}/f', STRANGER, STRANGER)
+    os.chmod(f'{d}/f', 0o2644)
+    fd = os.open(f'{d}/f', os.O_RDWR)
+    os.ftruncate(fd, 5000)
+    os.ftruncate(fd, 10)
+    os.close(fd)
+    assert mode(f'{d}/f') == 0o2644
+    # Anybody else loses it, unless he is in the group.
+    os.chmod(f'{d}/f', 0o2666)
+    child(lambda: os.truncate(f'{d}/f', 5), STRANGER + 1)
+    assert mode(f'{d}/f') == 0o666
+
+
+@check
 def times(d):
     write(f'{d}/f')
     os.utime(f'{d}/f', ns=(1_000_000_001, 2_000_000_002))
@@ -823,6 +843,15 @@ def times(d):
     os.write(fd, b'now')
     os.close(fd)
     assert os.stat(f'{d}/f').st_mtime_ns > 1_500_000_000_000_000_000
+    write(f'{d}/empty', b'')
+    os.utime(f'{d}/empty', ns=(0, 0))
+    os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC))
+    assert os.stat(f'{d}/empty').st_mtime_ns > 1_500_000_000_000_000_000
+    os.utime(d, ns=(0, 0))
+    fd = os.open(d, os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+    os.listdir(fd)
+    os.close(fd)
+    assert os.stat(d).st_atime_ns == 0
     os.utime(d, ns=(0, 0))
     write(f'{d}/new')
     assert os.stat(d).st_mtime_ns > 1_500_000_000_000_000_000

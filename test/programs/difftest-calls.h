@@ -53,7 +53,8 @@ static void tell_stat(const struct stat *info) {
        (unsigned long)info->st_nlink, (unsigned long)info->st_rdev, (long)info->st_blksize);
   if (!S_ISDIR(info->st_mode)) tell(" size=%lld", (long long)info->st_size);
   if (S_ISREG(info->st_mode) && info->st_size == 0) tell(" blocks=%s", info->st_blocks == 0 ? "0" : "some");
-  tell_time("mtime", info->st_mtim.tv_sec, (unsigned)info->st_mtim.tv_nsec);
+  // Sockets that are not in a directory have whatever times.
+  if (!S_ISSOCK(info->st_mode)) tell_time("mtime", info->st_mtim.tv_sec, (unsigned)info->st_mtim.tv_nsec);
 }
 
 /* ------------------------------------------------------------------------------------------------ opening */
