@@ -99,7 +99,13 @@ export class Xattrs {
     // An ACL changes the mode, and may cost the setgid bit: the kernel says whether it does for this caller.
     const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
     const isAcl = nameZ.toString('latin1', 0, 17) === 'system.posix_acl_'
-    const result = keepSetid && isAcl ? this.core.identity.keepingSetid(call) : call()
+    const { identity } = this.core
+    if (isAcl && !keepSetid) {
+      // Who sets it is not in the file's group: neither may we be, who are in group 0 otherwise.
+      identity.become(request.uid, request.gid)
+      identity.setGroup(null)
+    }
+    const result = keepSetid && isAcl ? identity.keepingSetid(call) : call()
     return result < 0 ? result : OK
   }
 

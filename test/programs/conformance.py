@@ -762,6 +762,14 @@ def access_control_lists(d):
     assert child(lambda: read(f'{d}/dir/file'), STRANGER) == b'shared'
     fails(errno.EACCES, lambda: child_raises(lambda: read(f'{d}/dir/file'), STRANGER + 2))
 
+    # Setting an ACL costs the setgid bit of a group that one is not in, be it root's.
+    os.mkdir(f'{d}/setgid')
+    os.chown(f'{d}/setgid', STRANGER, 0)
+    os.chmod(f'{d}/setgid', 0o2777)
+    plain_acl = acl((USER_OBJ, 7, NOBODY), (USER, 4, 4003), (GROUP_OBJ, 5, NOBODY), (MASK, 5, NOBODY), (OTHER, 0, NOBODY))
+    child(lambda: os.setxattr(f'{d}/setgid', 'system.posix_acl_access', plain_acl), STRANGER)
+    assert mode(f'{d}/setgid') == 0o750, oct(mode(f'{d}/setgid'))
+
     # Rights that come from an ACL are enough to create, whatever group they come through.
     os.mkdir(f'{d}/team')
     os.chmod(f'{d}/team', 0o700)
