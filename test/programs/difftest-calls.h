@@ -146,9 +146,15 @@ static void rewind_directory(int fd) {
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) lseek(fd, 0, SEEK_SET);
 }
 
+/* LIMITS: "reading nothing" is left out. */
+static long draw_read_size(void) {
+  long count = PICK(sizes);
+  return count > 0 ? count : 1;
+}
+
 static void call_read(void) {
   int fd = draw_slot();
-  long count = PICK(sizes);
+  long count = draw_read_size();
   say_call("read(fd%d, %ld)", fd - SLOT_FIRST, count);
   rewind_directory(fd);
   if (fd_may_block(fd)) timer(true);
@@ -158,7 +164,7 @@ static void call_read(void) {
 
 static void call_pread(void) {
   int fd = draw_slot();
-  long count = PICK(sizes);
+  long count = draw_read_size();
   long long offset = draw_offset();
   say_call("pread(fd%d, %ld, %lld)", fd - SLOT_FIRST, count, offset);
   tell_bytes(big, gave(pread(fd, big, (size_t)count, offset)));
@@ -187,10 +193,10 @@ static void call_pwrite(void) {
 }
 
 static void draw_vector(struct iovec *vector, int *count, char *from) {
-  *count = (int)draw(5);
+  *count = 1 + (int)draw(4);
   for (int i = 0; i < *count; i++) {
     vector[i].iov_base = from;
-    vector[i].iov_len = draw(6000);
+    vector[i].iov_len = 1 + draw(6000);
     from += vector[i].iov_len;
   }
 }
