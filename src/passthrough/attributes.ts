@@ -5,8 +5,6 @@ import type { Statx } from '../linux/stat.js'
 import type { Inode } from './inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
-const S_IXGRP = 0o010
-
 /** Device numbers in 32 bits, as `new_encode_dev` of the kernel packs them. */
 function packDevice(major: number, minor: number): number {
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0
@@ -20,10 +18,12 @@ export function unpackDevice(packed: number): number {
   return (minor & 0xff) + major * 0x100 + (minor & ~0xff) * 0x1000
 }
 
-/** Would writing to a file of this mode take bits from it? */
+/**
+ * Would writing to a file of this mode take bits from it? The setgid bit goes even where the group may not execute
+ * the file, unless the writer is in the group.
+ */
 export function hasSetidBits(mode: number): boolean {
-  if ((mode & S_IFMT) !== S_IFREG) return false
-  return (mode & S_ISUID) !== 0 || (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)
+  return (mode & S_IFMT) === S_IFREG && (mode & (S_ISUID | S_ISGID)) !== 0
 }
 
 export function attrOf(stat: Statx): Attr {

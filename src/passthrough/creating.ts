@@ -5,7 +5,7 @@ import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { unpackDevice } from './attributes.js'
 import type { Core } from './core.js'
-import { isInGroup } from './identity.js'
+import { hasCapability, isInGroup } from './identity.js'
 import type { Inode } from './inode-table.js'
 import type { Names } from './names.js'
 import { OpenFiles } from './open-files.js'
@@ -67,7 +67,7 @@ export class Creating {
     identity.become(request.uid, request.gid)
     if ((mode & c.S_ISGID) === 0) return call()
     identity.setGroup(this.groupOf(request, parent))
-    return request.uid === 0 ? identity.keepingSetid(call) : call()
+    return hasCapability(request, c.CAP_FSETID) ? identity.keepingSetid(call) : call()
   }
 
   /** The group of the parent, if the caller is in it. */

@@ -6,6 +6,7 @@ import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
+import { hasCapability } from './identity.js'
 import { asWriter, type Job, type JobResult, readCached, readFully, type Writer } from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 import { changeLayout } from './layout.js'
@@ -138,12 +139,16 @@ export class Data {
     return this.inIoThread(request, { kind: 'syncfs', fd, closeAfter: true }, () => OK)
   }
 
+  /** For operations of which the kernel does not say whether the caller keeps setuid bits. */
+  private writer(request: RequestInfo, handle: Handle): Writer {
+    return { uid: request.uid, keepSetid: handle.node.hasSetid && hasCapability(request, c.CAP_FSETID) }
+  }
+
   fallocate(request: RequestInfo, fh: number, offset: number, length: number, mode: number): Answer<Ok> {
     const handle = this.core.files.get(fh)
     const fd = this.core.files.dataFd(handle)
     if (fd < 0) return fd
-    // The kernel does not say whether the caller keeps setuid bits; root does.
-    const writer: Writer = { uid: request.uid, keepSetid: request.uid === 0 }
+    const writer = this.writer(request, handle)
     const job: Job = { kind: 'fallocate', fd, mode, offset, length, writer }
     const operation = layoutOperation(mode)
     if (operation === 'none') return this.inIoThread(request, job, () => OK)
@@ -178,7 +183,7 @@ export class Data {
     if (fdIn < 0) return fdIn
     const fdOut = files.dataFd(to)
     if (fdOut < 0) return fdOut
-    const writer: Writer = { uid: request.uid, keepSetid: request.uid === 0 }
+    const writer = this.writer(request, to)
     const { offIn, offOut } = args
     const job: Job = { kind: 'copy', fdIn, offIn, fdOut, offOut, length, writer }
     return this.inIoThread(request, job, ({ result }) => ({ size: result }))

@@ -10,7 +10,7 @@ import {
 } from '../fuse/api.js'
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
-import { O_NONBLOCK, O_RDONLY, SEEK_SET } from '../linux/constants.js'
+import { O_NOATIME, O_NONBLOCK, O_RDONLY, SEEK_SET } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { entryReply } from './attributes.js'
 import type { Core } from './core.js'
@@ -130,10 +130,10 @@ export class Directories {
     return handle
   }
 
-  opendir(request: RequestInfo): Answer<OpenReply> {
+  opendir(request: RequestInfo, flags: number): Answer<OpenReply> {
     const { tree, files } = this.core
     const inode = tree.inode(request.nodeid)
-    const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK)
+    const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const batch = this.spareBatches.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
     const handle = new DirectoryHandle(files.takeFh(), inode, fd, batch)

@@ -13,7 +13,7 @@
  */
 import { CAP_FSETID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../linux/constants.js'
 import { check } from '../linux/error.js'
-import { readStatus } from '../linux/processes.js'
+import { readNamespace, readStatus } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 
 const CAPABILITY_VERSION_3 = 0x20080522
@@ -141,4 +141,24 @@ export function threadIdentity(): Identity {
 export function isInGroup(pid: number, gid: number): boolean {
   if (pid === 0) return false
   return readStatus(pid)?.groups.includes(gid) ?? false
+}
+
+let myUserNamespace: string | null = null
+
+/**
+ * Has the caller this capability towards the whole machine? The kernel tells it for writes and truncations only.
+ * Costs two reads below /proc: ask only where it makes a difference. Of a caller in a pid namespace that cannot be
+ * seen from here, only the uid is known.
+ */
+export function hasCapability(
+  caller: { readonly pid: number; readonly uid: number },
+  capability: number,
+): boolean {
+  const { pid, uid } = caller
+  const status = pid === 0 ? null : readStatus(pid)
+  if (status === null) return uid === 0
+  if (((status.effectiveCapabilities >> BigInt(capability)) & 1n) === 0n) return false
+  // Whoever is root in a user namespace of his own is no more than he was here.
+  myUserNamespace ??= readNamespace('self', 'user')
+  return readNamespace(status.tgid, 'user') === myUserNamespace
 }

@@ -150,7 +150,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     copyFileRange: (request, args) => data.copyFileRange(request, args),
     syncfs: (request) => data.syncfs(request),
 
-    opendir: (request) => directories.opendir(request),
+    opendir: (request, flags) => directories.opendir(request, flags),
     readdir: (_request, fh, offset, writer) => directories.readdir(fh, offset, writer),
     readdirplus: (_request, fh, offset, writer) => directories.readdirplus(fh, offset, writer),
     releasedir: (_request, fh) => directories.releasedir(fh),

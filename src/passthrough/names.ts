@@ -100,7 +100,7 @@ export class Names {
     newNameZ: Buffer,
     flags: number,
   ): Answer<Ok> {
-    const { tree, stat } = this.core
+    const { tree, stat, identity } = this.core
     const oldParent = tree.inode(request.nodeid)
     const newParent = newParentId === request.nodeid ? oldParent : tree.inode(newParentId)
     const oldParentFd = tree.pathFd(oldParent)
@@ -111,6 +111,8 @@ export class Names {
     if (found < 0) return found
     const moved = tree.inodes.find(stat)
     const target = (flags & c.RENAME_NOREPLACE) !== 0 ? null : this.keep(newParentFd, newNameZ)
+    // A whiteout is made in place of what moves away, and belongs to the caller.
+    if ((flags & c.RENAME_WHITEOUT) !== 0) identity.become(request.uid, request.gid)
     const result = raw.renameat2(oldParentFd, oldNameZ, newParentFd, newNameZ, flags)
     if (result < 0) return result
     // Two names of one file: rename(2) does nothing.

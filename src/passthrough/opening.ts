@@ -110,7 +110,12 @@ export class Opening {
     if (looked < 0) return change.finish(looked)
     if (size >= stat.size) {
       const later = new LaterAnswer<T>()
-      this.setSize(inode, size, writer, (result) => later.give(change.finish(result)))
+      // truncate(2) to the size that a file has may leave its times alone; opening with O_TRUNC never does.
+      const isTouched = operation === 'open-truncate'
+      this.setSize(inode, size, writer, (result) => {
+        const touched = isTouched && result === 0 ? this.attributes.touch(inode) : result
+        later.give(change.finish(touched))
+      })
       return later.take(request, null)
     }
     const range = { start: size, end: Number.POSITIVE_INFINITY }

@@ -8,6 +8,8 @@ import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 
 const f = FATTR_FLAGS
+const SETTABLE =
+  f.FATTR_MODE | f.FATTR_UID | f.FATTR_GID | f.FATTR_SIZE | f.FATTR_ATIME | f.FATTR_MTIME | f.FATTR_CTIME
 const MODE_BITS = 0o7777
 const UNCHANGED = 0xffff_ffff
 const EMPTY_PATH = Buffer.from('\0')
@@ -41,7 +43,9 @@ export class SettingAttributes {
     if (fd < 0) return fd
     const { valid } = args
     let result = 0
-    if ((valid & (f.FATTR_UID | f.FATTR_GID)) !== 0) {
+    // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
+    const setsNothing = (valid & SETTABLE) === 0
+    if (setsNothing || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0) {
       const uid = (valid & f.FATTR_UID) !== 0 ? args.uid : UNCHANGED
       const gid = (valid & f.FATTR_GID) !== 0 ? args.gid : UNCHANGED
       result = raw.fchownat(fd, EMPTY_PATH, uid, gid, c.AT_EMPTY_PATH)
@@ -63,6 +67,15 @@ export class SettingAttributes {
     const { valid } = args
     this.putTime(0, valid & f.FATTR_ATIME, valid & f.FATTR_ATIME_NOW, args.atime, args.atimeNsec)
     this.putTime(16, valid & f.FATTR_MTIME, valid & f.FATTR_MTIME_NOW, args.mtime, args.mtimeNsec)
+    return raw.utimensat(fd, EMPTY_PATH, this.times, c.AT_EMPTY_PATH)
+  }
+
+  /** Modified now. @returns 0 or a negative errno. */
+  touch(inode: Inode): number {
+    const fd = this.core.tree.pathFd(inode)
+    if (fd < 0) return fd
+    this.putTime(0, 0, 0, 0, 0)
+    this.putTime(16, 1, 1, 0, 0)
     return raw.utimensat(fd, EMPTY_PATH, this.times, c.AT_EMPTY_PATH)
   }
 

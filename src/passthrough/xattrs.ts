@@ -5,8 +5,10 @@
 import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
 import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
+import { CAP_SYS_ADMIN } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Core } from './core.js'
+import { hasCapability } from './identity.js'
 import type { Inode } from './inode-table.js'
 
 const XATTR_BYTES_MAX = 64 << 10
@@ -79,10 +81,10 @@ export class Xattrs {
     if (typeof path === 'number') return path
     const call = () => raw.listxattr(path, this.buffer, XATTR_BYTES_MAX)
     let result = call()
-    // Most file systems list trusted attributes to those with CAP_SYS_ADMIN alone, which we have and this caller
-    // has not: asked again without, the file system does as it does.
-    if (result > 0 && request.uid !== 0 && this.buffer.subarray(0, result).includes(TRUSTED)) {
-      result = this.core.identity.asNoAdministrator(call)
+    // Most file systems list trusted attributes to those with CAP_SYS_ADMIN alone, which we have: asked again
+    // without for callers that have not, the file system does as it does.
+    if (result > 0 && this.buffer.subarray(0, result).includes(TRUSTED)) {
+      if (!hasCapability(request, CAP_SYS_ADMIN)) result = this.core.identity.asNoAdministrator(call)
     }
     if (result < 0) return result
     if (size === 0) return { size: result }
@@ -97,7 +99,13 @@ export class Xattrs {
     // An ACL changes the mode, and may cost the setgid bit: the kernel says whether it does for this caller.
     const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
     const isAcl = nameZ.toString('latin1', 0, 17) === 'system.posix_acl_'
-    const result = keepSetid && isAcl ? this.core.identity.keepingSetid(call) : call()
+    const { identity } = this.core
+    if (isAcl && !keepSetid) {
+      // Who sets it is not in the file's group: neither may we be, who are in group 0 otherwise.
+      identity.become(request.uid, request.gid)
+      identity.setGroup(null)
+    }
+    const result = keepSetid && isAcl ? identity.keepingSetid(call) : call()
     return result < 0 ? result : OK
   }
 

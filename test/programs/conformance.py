@@ -207,6 +207,10 @@ def whiteout_rename(d):
         raise Skip('the backing file system has no whiteouts')
     left = os.lstat(f'{d}/a')
     assert stat.S_ISCHR(left.st_mode) and left.st_rdev == 0
+    os.chmod(d, 0o777)
+    child(lambda: write(f'{d}/c'), STRANGER)
+    child(lambda: call('renameat2', -100, f'{d}/c'.encode(), -100, f'{d}/e'.encode(), 4), STRANGER)
+    assert os.lstat(f'{d}/c').st_uid == STRANGER
 
 
 @check
@@ -759,6 +763,14 @@ def access_control_lists(d):
     assert child(lambda: read(f'{d}/dir/file'), STRANGER) == b'shared'
     fails(errno.EACCES, lambda: child_raises(lambda: read(f'{d}/dir/file'), STRANGER + 2))
 
+    # Setting an ACL costs the setgid bit of a group that one is not in, be it root's.
+    os.mkdir(f'{d}/setgid')
+    os.chown(f'{d}/setgid', STRANGER, 0)
+    os.chmod(f'{d}/setgid', 0o2777)
+    plain_acl = acl((USER_OBJ, 7, NOBODY), (USER, 4, 4003), (GROUP_OBJ, 5, NOBODY), (MASK, 5, NOBODY), (OTHER, 0, NOBODY))
+    child(lambda: os.setxattr(f'{d}/setgid', 'system.posix_acl_access', plain_acl), STRANGER)
+    assert mode(f'{d}/setgid') == 0o750, oct(mode(f'{d}/setgid'))
+
     # Rights that come from an ACL are enough to create, whatever group they come through.
     os.mkdir(f'{d}/team')
     os.chmod(f'{d}/team', 0o700)
@@ -806,6 +818,22 @@ def permissions(d):
 
 
 @check
+def root_keeps_a_setgid_bit_without_group_execution(d):
+    write(f'{d}/f')
+    os.chown(f'{d}/f', STRANGER, STRANGER)
+    os.chmod(f'{d}/f', 0o2644)
+    fd = os.open(f'{d}/f', os.O_RDWR)
+    os.ftruncate(fd, 5000)
+    os.ftruncate(fd, 10)
+    os.close(fd)
+    assert mode(f'{d}/f') == 0o2644
+    # Anybody else loses it, unless he is in the group.
+    os.chmod(f'{d}/f', 0o2666)
+    child(lambda: os.truncate(f'{d}/f', 5), STRANGER + 1)
+    assert mode(f'{d}/f') == 0o666
+
+
+@check
 def times(d):
     write(f'{d}/f')
     os.utime(f'{d}/f', ns=(1_000_000_001, 2_000_000_002))
@@ -824,6 +852,15 @@ def times(d):
     os.write(fd, b'now')
     os.close(fd)
     assert os.stat(f'{d}/f').st_mtime_ns > 1_500_000_000_000_000_000
+    write(f'{d}/empty', b'')
+    os.utime(f'{d}/empty', ns=(0, 0))
+    os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC))
+    assert os.stat(f'{d}/empty').st_mtime_ns > 1_500_000_000_000_000_000
+    os.utime(d, ns=(0, 0))
+    fd = os.open(d, os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
+    os.listdir(fd)
+    os.close(fd)
+    assert os.stat(d).st_atime_ns == 0
     os.utime(d, ns=(0, 0))
     write(f'{d}/new')
     assert os.stat(d).st_mtime_ns > 1_500_000_000_000_000_000
