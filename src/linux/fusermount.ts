@@ -8,15 +8,13 @@ import * as c from './constants.js'
 import { check, showPath } from './error.js'
 import { close } from './files.js'
 import { FuseDevice } from './fuse-device.js'
-import { addressOf, bind } from './libc.js'
+import { bind } from './libc.js'
+import { MSG_CMSG_CLOEXEC, receiveDescriptor } from './messages.js'
 import { unmount } from './mounts.js'
 import * as raw from './raw.js'
 
 const AF_UNIX = 1
 const SOCK_STREAM = 1
-const SOL_SOCKET = 1
-const SCM_RIGHTS = 1
-const MSG_CMSG_CLOEXEC = 0x4000_0000
 /** Where the child finds its end of the socket. */
 const CHILD_SOCKET = 3
 /** It only makes one system call or two; a mountpoint on a file system that hangs is not worth hanging for. */
@@ -29,7 +27,6 @@ const socketpair = bind<[number, number, number, Uint8Array]>('socketpair', 'int
   'int',
   'ptr',
 ])
-const recvmsg = bind<[number, Uint8Array, number]>('recvmsg', 'int64', ['int', 'ptr', 'int'])
 
 /** Does this process need fusermount3? Root makes its mounts by itself, and gets more from the kernel for it. */
 export function needsFusermount(): boolean {
@@ -131,7 +128,7 @@ export function mountWithFusermount(options: FusermountOptions): FuseDevice {
     call(options.mountpoint, ['-o', words.join(',')], theirs)
     // So that waiting for a message that was never sent ends.
     raw.fcntl(ours, c.F_SETFL, c.O_NONBLOCK)
-    fd = receiveDescriptor(ours)
+    fd = check(receiveDescriptor(ours, MSG_CMSG_CLOEXEC), 'recvmsg')
   } finally {
     close(ours)
     close(theirs)
@@ -147,23 +144,4 @@ export function mountWithFusermount(options: FusermountOptions): FuseDevice {
 export function removeMount(mountpoint: Buffer, options: { lazy: boolean }): void {
   if (needsFusermount()) call(mountpoint, options.lazy ? ['-u', '-z'] : ['-u'], null)
   else unmount(mountpoint, options.lazy ? c.MNT_DETACH : 0)
-}
-
-/** One message of at least one byte with a descriptor (SCM_RIGHTS), close-on-exec. Throws a LinuxError. */
-function receiveDescriptor(socket: number): number {
-  const byte = Buffer.alloc(1)
-  const iovec = new BigUint64Array([addressOf(byte), 1n])
-  // struct cmsghdr (16 bytes) and one int, padded.
-  const control = Buffer.alloc(24)
-  // struct msghdr: name, its length, iovec, their count, control, its length, flags.
-  const header = new BigUint64Array([0n, 0n, addressOf(bytesOf(iovec)), 1n, addressOf(control), 24n, 0n])
-  check(recvmsg(socket, bytesOf(header), MSG_CMSG_CLOEXEC), 'recvmsg')
-  const isRights = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
-  if (header[5] === undefined || header[5] < 20n || !isRights)
-    throw new Error('a message without a descriptor')
-  return control.readInt32LE(16)
-}
-
-function bytesOf(words: BigUint64Array): Buffer {
-  return Buffer.from(words.buffer, words.byteOffset, words.byteLength)
 }

@@ -1,4 +1,5 @@
 /** Unix sockets for blocking programs: a stream to somebody who listens, and descriptors that are handed over. */
+import { Errno } from '../lib/errno.js'
 import { check } from './error.js'
 import { addressOf, cstr } from './libc.js'
 import * as raw from './raw.js'
@@ -8,6 +9,7 @@ const SOCK_STREAM = 1
 const SOCK_DGRAM = 2
 const SOL_SOCKET = 1
 const SCM_RIGHTS = 1
+export const MSG_CMSG_CLOEXEC = 0x4000_0000
 const CONTROL_BYTES = 24
 const CONTROL_LENGTH = 20
 
@@ -60,10 +62,16 @@ export function sendDescriptor(through: number, path: string, fd: number): numbe
   return keep !== null && sent < 0 ? sent : 0
 }
 
-/** Takes the next descriptor out of a mailbox and waits for it. @returns a descriptor, or a negative errno. */
-export function receiveDescriptor(mailbox: number): number {
+/**
+ * Takes the next descriptor out of a mailbox, or of any Unix socket, and waits for it.
+ * @param flags MSG_CMSG_CLOEXEC, or 0: then it stays open across exec.
+ * @returns a descriptor, or a negative errno: EBADMSG for a message without one.
+ */
+export function receiveDescriptor(socket: number, flags = 0): number {
   const control = Buffer.alloc(CONTROL_BYTES)
   const { header, keep } = message(null, Buffer.alloc(1), control)
-  const received = raw.recvmsg(mailbox, header, 0)
-  return keep !== null && received < 0 ? received : control.readInt32LE(16)
+  const received = raw.recvmsg(socket, header, flags)
+  if (keep !== null && received < 0) return received
+  const isRights = control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS
+  return isRights ? control.readInt32LE(16) : -Errno.EBADMSG
 }
