@@ -111,6 +111,32 @@ test('X4: with kill its owners are killed, which ends the pins and then the leas
   expect(world.change()).toBe('done')
 })
 
+test.each([
+  ['its exit', 'its last close'],
+  ['its last close', 'its exit'],
+])('X4: whoever is killed, the same is told whether %s or %s comes first', (first) => {
+  const world = new World()
+  const lease = world.take({ level: 'exclusive' })
+  world.told()
+  expect(world.revoke(lease, true)).toBe('done')
+  const end = [() => world.exit(1), () => world.close(1)]
+  const told: string[] = []
+  for (const happen of first === 'its exit' ? end : end.toReversed()) {
+    happen()
+    told.push(...world.told())
+  }
+  expect(told).toEqual([`revoked:${lease}`, `released:${lease}`])
+})
+
+test('X4: who releases a lease before its owners are gone has released it', () => {
+  const world = new World()
+  const lease = world.take({ level: 'exclusive' })
+  world.revoke(lease, true)
+  world.told()
+  world.release(1)
+  expect(world.told()).toEqual([`released:${lease}`])
+})
+
 test('X4: kill also reaches a process that pinned and is no owner any more', () => {
   const world = new World()
   const lease = world.take({ level: 'exclusive' })

@@ -32,6 +32,10 @@ function endLease(table: Table, lease: Lease, reason: ReleaseReason): void {
   dropBreak(table, lease)
   failRequestsFor(table, lease, Errno.ENOENT)
   table.removeLease(lease)
+  // X4, B5: whether the exit of who was killed or its last close comes first, what is told is the same.
+  if (lease.seizing !== null && reason !== 'release') {
+    table.tell({ event: 'revoked', lease: { ...info, state: 'revoked' }, reason: lease.seizing })
+  }
   if (isZombie) table.tell({ event: 'gone', lease: info })
   else table.tell({ event: 'released', lease: info, reason })
 }

@@ -5,7 +5,7 @@
 import { formatExpected, formatLine, formatNotice } from './language/index.js'
 import { ModelMachine } from './model/index.js'
 import type { Step } from './random-history.js'
-import type { LeaseSight, Line, Name, Scenario } from './scenario.js'
+import type { LeaseSight, Line, Name, Notice, Scenario } from './scenario.js'
 import type { ActionId, Started, World, WorldMaker } from './world.js'
 
 export interface Difference {
@@ -19,6 +19,8 @@ export interface Difference {
 interface Seen {
   readonly outcome: string
   readonly finished: readonly string[]
+  /** A process died in this step. */
+  readonly hasDeath: boolean
   readonly notices: readonly string[]
   readonly leases: readonly string[]
   readonly alive: readonly string[]
@@ -64,6 +66,29 @@ function formatSight(lease: Name, sight: LeaseSight): string {
   return formatLine({ kind: 'sight', lease, expect: sight })
 }
 
+/**
+ * Who dies closes its descriptors and ends its pins in one moment, but a mount may hear of the exit first or of the
+ * last close. A lease that is pinned is a zombie in between or it is not: that is no difference.
+ */
+function withoutOrderOfDeath(notices: readonly Notice[]): Notice[] {
+  const hasGone = new Set(
+    notices.flatMap((notice) =>
+      notice.kind === 'event' && (notice.event === 'gone' || notice.event === 'released')
+        ? [notice.lease]
+        : [],
+    ),
+  )
+  return notices.flatMap((notice) => {
+    if (notice.kind !== 'event' || !hasGone.has(notice.lease)) return [notice]
+    if (notice.event === 'zombie') return []
+    return notice.event === 'gone' ? [{ ...notice, event: 'released' as const }] : [notice]
+  })
+}
+
+function formatNotices(notices: readonly Notice[], hasDeath: boolean): string[] {
+  return (hasDeath ? withoutOrderOfDeath(notices) : notices).map(formatNotice).sort()
+}
+
 class ModelSide {
   readonly #machine: ModelMachine
   readonly #stepOf = new Map<ActionId, number>()
@@ -83,6 +108,7 @@ class ModelSide {
 
   play(step: Step): Seen {
     this.#count++
+    const before = this.processes.filter((name) => this.#machine.isAlive(name))
     let outcome = ''
     if (step.kind === 'time') this.#machine.pass(step.passMs)
     else if (step.kind === 'deadline') this.#machine.passDeadlines()
@@ -91,15 +117,18 @@ class ModelSide {
       this.#stepOf.set(started.id, this.#count)
       outcome = formatExpected(started.outcome)
     }
+    const alive = this.processes.filter((name) => this.#machine.isAlive(name))
+    const hasDeath = before.some((name) => !alive.includes(name))
     return {
       outcome,
       finished: sortedFinished(this.#machine.takeFinished(), this.#stepOf),
-      notices: this.#machine.takeNotices().map(formatNotice).sort(),
+      hasDeath,
+      notices: formatNotices(this.#machine.takeNotices(), hasDeath),
       leases: this.#machine
         .leases()
         .map((name) => formatSight(name, this.#machine.sight(name)))
         .sort(),
-      alive: this.processes.filter((name) => this.#machine.isAlive(name)),
+      alive,
     }
   }
 
@@ -123,13 +152,15 @@ class WorldSide {
     this.#count++
     const outcome = await this.#play(step, expected)
     const finished = [...(await this.#world.finished())]
-    const notices = (await this.#world.notices()).map(formatNotice)
+    const notices = [...(await this.#world.notices())]
+    const { hasDeath } = expected
     const end = performance.now() + PATIENCE_MS
     for (;;) {
       const seen: Seen = {
         outcome,
         finished: sortedFinished(finished, this.#stepOf),
-        notices: [...notices].sort(),
+        hasDeath,
+        notices: formatNotices(notices, hasDeath),
         leases: await this.#leases(),
         alive: await this.#alive(),
       }
@@ -138,7 +169,7 @@ class WorldSide {
       if (what === null || outcome !== expected.outcome || performance.now() > end) return what
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       finished.push(...(await this.#world.finished()))
-      notices.push(...(await this.#world.notices()).map(formatNotice))
+      notices.push(...(await this.#world.notices()))
     }
   }
 
