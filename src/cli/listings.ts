@@ -146,7 +146,7 @@ interface Answer {
   readonly command: string
 }
 
-/** What truncating it to nothing would meet now (QUERY); null where we may not even read it, or it has no bytes. */
+/** What truncating it to nothing would meet now (QUERY); null where we may not even read it. */
 function askAbout(path: Buffer): Answer | null {
   let fd: number
   try {
@@ -179,9 +179,10 @@ function explainRefusals(id: number, { count, lastAt, last }: NonNullable<LeaseR
 }
 
 function explainLease(lease: Holding): string {
-  const holders = lease.owners.length > 0 ? lease.owners : lease.openIn
-  const by = holders.length > 0 ? formatOwners(holders) : lease.pins > 0 ? 'its pins' : 'an open descriptor'
-  const what = `${lease.level} ${lease.mode} lease ${lease.id} on ${formatRange(lease)}, held by ${by} for ${formatAge(lease.ageMs)}`
+  const open = lease.openIn.length > 0 ? `without an owner, open in ${formatOwners(lease.openIn)},` : null
+  const kept = open ?? `kept by ${lease.pins > 0 ? 'its pins' : 'an open descriptor'}`
+  const by = lease.owners.length > 0 ? `held by ${formatOwners(lease.owners)}` : kept
+  const what = `${lease.level} ${lease.mode} lease ${lease.id} on ${formatRange(lease)}, ${by} for ${formatAge(lease.ageMs)}`
   if (lease.state === 'revoked') return `${what}: revoked, holds nothing any more`
   const effect =
     lease.level === 'exclusive'

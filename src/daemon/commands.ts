@@ -72,8 +72,10 @@ function told(errno: Errno | 0, failures: Readonly<Record<number, string>>): Com
 
 const REVOKE_FAILURES: Readonly<Record<number, string>> = {
   [Errno.ENOENT]: 'no such lease, or not yours to see',
-  [Errno.EPERM]: "only the file's owner and root may revoke it; with 'kill', only who may kill its owners",
-  [Errno.EBUSY]: "pins need it: 'kill' ends the processes that have them; a pin context must be closed",
+  [Errno.EPERM]:
+    "only the file's owner and root may revoke it, and have its owners killed only who may kill them",
+  [Errno.EBUSY]:
+    'pins need it: having its owners killed ends those of processes, a pin context must be closed',
 }
 
 const RELEASE_FAILURES: Readonly<Record<number, string>> = {
@@ -83,7 +85,7 @@ const RELEASE_FAILURES: Readonly<Record<number, string>> = {
 }
 
 const HOLD_FAILURES: Readonly<Record<number, string>> = {
-  [Errno.EPERM]: 'only the owner of the file or root may hold it (L8)',
+  [Errno.EPERM]: 'an exclusive lease needs the owner of the file, root, or a descriptor open for writing',
   [Errno.ETXTBSY]: "somebody else has an exclusive write lease on it: see 'holdfast who'",
   [Errno.EAGAIN]: "somebody has a write lease on it or is changing it: see 'holdfast who', and try again",
   [Errno.ENOLCK]: 'this user has too many leases or pins',

@@ -75,7 +75,7 @@ test('findHardLinks: counts the other names', () => {
   const place = file()
   expect(on(place, findHardLinks)).toBeNull()
   linkSync(place, `${place}-1`)
-  expect(on(place, findHardLinks)).toBe('has 1 more hard link, which go past Holdfast')
+  expect(on(place, findHardLinks)).toBe('has 1 more hard link, which goes past Holdfast')
   linkSync(place, `${place}-2`)
   expect(on(place, findHardLinks)).toBe('has 2 more hard links, which go past Holdfast')
 })

@@ -80,7 +80,9 @@ export function findUsers(directory: Buffer): string | null {
 /** More names of the same file: what is done through them goes past the mount over this one. */
 export function findHardLinks(backingFd: number): string | null {
   const { nlink } = statFd(backingFd)
-  return nlink < 2 ? null : `has ${nlink - 1} more hard link${nlink > 2 ? 's' : ''}, which go past Holdfast`
+  return nlink < 2
+    ? null
+    : `has ${nlink - 1} more hard link${nlink > 2 ? 's, which go' : ', which goes'} past Holdfast`
 }
 
 /** A kernel thread has no program; the one of devtmpfs has a mount namespace of its own. */

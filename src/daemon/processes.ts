@@ -161,10 +161,19 @@ export class ProcessTable {
       for (const pidfd of ready) {
         const key = this.#byPidfd.get(pidfd)
         if (key === undefined) continue
+        this.#rememberName(key)
         this.unwatch(key)
         ended.push(key)
       }
     }
+  }
+
+  /** It may have executed something else since it was last looked at. As long as nobody has waited for it, it has a name. */
+  #rememberName(key: ProcessKey): void {
+    const entry = this.#entries.get(key)
+    if (entry === undefined || readStartTime(entry.pid) !== entry.startTime) return
+    const command = this.#look(entry)?.command
+    if (command !== undefined) entry.command = command
   }
 
   get watchedCount(): number {

@@ -4,9 +4,8 @@ import type { CommandResult, ControlCommand, ControlSource, Credentials } from '
 import { rangeLength } from '../control/formats/abi.js'
 import { formatMetrics } from '../control/formats/metrics.js'
 import {
-  formatLease,
+  formatLeases,
   type LeaseRecord,
-  leaseHeader,
   type MountRecord,
   type PinRecord,
   type WaitingRecord,
@@ -62,10 +61,8 @@ export class Reports implements ControlSource {
 
   *leases(uid: number): Iterable<string> {
     this.#service.takeExits()
-    yield leaseHeader()
-    for (const lease of this.#service.rules.leases()) {
-      if (maySeeLease(this.#service, uid, lease)) yield formatLease(this.#leaseRecord(lease))
-    }
+    const seen = [...this.#service.rules.leases()].filter((lease) => maySeeLease(this.#service, uid, lease))
+    yield formatLeases(seen.map((lease) => this.#leaseRecord(lease)))
   }
 
   *report(uid: number): Iterable<string> {

@@ -1,12 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import {
-  formatAge,
-  formatLease,
-  formatLength,
-  formatOwners,
-  type LeaseRecord,
-  leaseHeader,
-} from './records.js'
+import { formatAge, formatLeases, formatLength, formatOwners, type LeaseRecord } from './records.js'
 
 const LEASE: LeaseRecord = {
   type: 'lease',
@@ -27,10 +20,9 @@ const LEASE: LeaseRecord = {
   owners: [{ pid: 12, command: 'cat' }],
 }
 
-describe('formatLease', () => {
+describe('formatLeases', () => {
   test('every value stands under its title', () => {
-    const header = leaseHeader()
-    const line = formatLease(LEASE)
+    const [header = '', line = ''] = formatLeases([LEASE]).split('\n')
     const at = (title: string) => line.slice(header.indexOf(title)).split(' ')[0]
     expect(at('ID')).toBe('7')
     expect(at('MODE')).toBe('read')
@@ -42,26 +34,29 @@ describe('formatLease', () => {
     expect(at('AGE')).toBe('61s')
     expect(at('UID')).toBe('0')
     expect(at('OWNERS')).toBe('12(cat)')
-    expect(line.slice(header.indexOf('FILE'))).toBe('/srv/a b\n')
+    expect(line.slice(header.indexOf('FILE'))).toBe('/srv/a b')
   })
 
-  test('values wider than their column push the rest aside but never touch it', () => {
+  test('columns are as wide as what stands in them, in every line', () => {
     const wide = { ...LEASE, id: 123_456_789_012, start: Number.MAX_SAFE_INTEGER, uid: 4_294_967_294 }
     const owners = [1, 2, 3, 4].map((pid) => ({ pid: pid * 100_000, command: 'a-long-command' }))
-    const fields = formatLease({ ...wide, owners, file: '/f' })
-      .trim()
-      .split(/ +/)
-    expect(fields).toHaveLength(11)
-    expect(fields[0]).toBe('123456789012')
-    expect(fields.at(-1)).toBe('/f')
+    const text = formatLeases([LEASE, { ...wide, owners, file: '/f' }])
+    const [header = '', narrow = '', line = ''] = text.split('\n')
+    for (const title of ['MODE', 'STATE', 'UID', 'OWNERS', 'FILE']) {
+      for (const one of [narrow, line]) expect(one.slice(0, header.indexOf(title))).toMatch(/ $/)
+    }
+    expect(line.split(/ +/)).toHaveLength(11)
+    expect(line.slice(header.indexOf('FILE'))).toBe('/f')
+    expect(text.endsWith('\n')).toBe(true)
   })
 
   test('a lease that only notifies says so instead of its level', () => {
-    expect(formatLease({ ...LEASE, level: 'normal', notifyOnly: true })).toContain(' notify ')
+    expect(formatLeases([{ ...LEASE, level: 'normal', notifyOnly: true }])).toContain(' notify ')
   })
 
-  test('header and lines end in one newline', () => {
-    for (const text of [leaseHeader(), formatLease(LEASE)]) expect(text.match(/\n/g)).toHaveLength(1)
+  test('header and lines end in one newline each', () => {
+    expect(formatLeases([]).match(/\n/g)).toHaveLength(1)
+    expect(formatLeases([LEASE, LEASE]).match(/\n/g)).toHaveLength(3)
   })
 })
 

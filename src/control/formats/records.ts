@@ -3,7 +3,9 @@
  * directory writes them as text for people and as JSON Lines for programs; `holdfast leases --json` prints
  * the same objects.
  */
+
 import type { LeaseLevel, LeaseMode, LeaseState } from '../../lease/types.js'
+import { formatTable } from '../../lib/text-table.js'
 
 /** A path that is not UTF-8 appears with `\xHH` for its odd bytes, and exactly in the base64 field. */
 export interface PathText {
@@ -115,22 +117,7 @@ export interface EventRecord {
   readonly count?: number
 }
 
-/** `ID  MODE   LEVEL ...`: fixed widths, so that lines can be written one by one and still stand in columns. */
-const COLUMNS = [
-  ['ID', 8],
-  ['MODE', 6],
-  ['LEVEL', 10],
-  ['STATE', 9],
-  ['START', 14],
-  ['LENGTH', 14],
-  ['PINS', 5],
-  ['AGE', 8],
-  ['UID', 7],
-] as const
-
-export function leaseHeader(): string {
-  return `${COLUMNS.map(([title, width]) => title.padEnd(width)).join('')}${'OWNERS'.padEnd(24)}FILE\n`
-}
+const TITLES = ['ID', 'MODE', 'LEVEL', 'STATE', 'START', 'LENGTH', 'PINS', 'AGE', 'UID', 'OWNERS', 'FILE']
 
 export function formatAge(ageMs: number): string {
   const seconds = Math.floor(ageMs / 1000)
@@ -148,20 +135,23 @@ export function formatLength(length: number): string {
   return length === 0 ? 'end' : String(length)
 }
 
-/** One line of the control file `leases`. The file comes last, since it may contain anything but a newline. */
-export function formatLease(lease: LeaseRecord): string {
-  const level = lease.notifyOnly ? 'notify' : lease.level
-  const cells = [
-    lease.id,
+/** The control file `leases`. FILE comes last, since it may contain anything but a newline. */
+export function formatLeases(leases: Iterable<LeaseRecord>): string {
+  return `${formatTable([TITLES, ...Array.from(leases, cellsOf)])}\n`
+}
+
+function cellsOf(lease: LeaseRecord): string[] {
+  return [
+    String(lease.id),
     lease.mode,
-    level,
+    lease.notifyOnly ? 'notify' : lease.level,
     lease.state,
-    lease.start,
+    String(lease.start),
     formatLength(lease.length),
-    lease.pins,
+    String(lease.pins),
     formatAge(lease.ageMs),
-    lease.uid,
+    String(lease.uid),
+    formatOwners(lease.owners),
+    lease.file,
   ]
-  const columns = cells.map((cell, index) => `${cell} `.padEnd(COLUMNS[index]?.[1] ?? 0))
-  return `${columns.join('')}${`${formatOwners(lease.owners)} `.padEnd(24)}${lease.file}\n`
 }

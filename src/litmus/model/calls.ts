@@ -440,6 +440,7 @@ export class Calls {
   #query(process: ModelProcess, action: ActionOf<'query'>, open: OpenFile): Outcome {
     const operation = action.change === 'truncate' ? 'truncate' : OPERATIONS[action.change]
     const range = rangeOf(action.bytes)
+    if (operation === 'truncate' && range.start >= open.file.bytes.sizeBytes) return ok()
     const { errno } = this.#kernel.holdfast.rules.query(open.file.id, open.id, process.key, operation, range)
     return errno === 0 ? ok() : failure(errno)
   }

@@ -20,4 +20,11 @@ asker:   query g zero 100..200 -> ETXTBSY
 holder:  query fd truncate -> EDEADLK
 told nothing
 lease A active
+# Growing takes nothing away, whoever holds the file.
+holder:  B = lease fd exclusive read
+holder:  query fd truncate 8192..
+asker:   query g truncate 8191.. -> ETXTBSY
+asker:   query g truncate 9000..
+asker:   ftruncate g 9000
+asker:   query g truncate 8192.. -> ETXTBSY
 `)
