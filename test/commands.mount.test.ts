@@ -434,7 +434,9 @@ describe('listings', () => {
       expect(rows).toMatchObject([{ owners: [], openIn: [{ pid: running.pid, command: 'bash' }] }])
       const words = await box.holdfast('leases')
       expect(words.stdout).toContain(`open in ${running.pid}(bash)`)
-      expect((await box.holdfast('who', 'tree/a')).stdout).toContain(`without an owner, open in ${running.pid}(bash)`)
+      expect((await box.holdfast('who', 'tree/a')).stdout).toContain(
+        `without an owner, open in ${running.pid}(bash)`,
+      )
       running.type('\n')
       await running.ended
     }),
