@@ -9,7 +9,8 @@ import { modelWorld } from '../dist/litmus/model/index.js'
 import { mountWorld } from '../dist/litmus/mount/index.js'
 import { makeHistory, runRandom } from '../dist/litmus/random.js'
 
-const RUN_MS = 15_000
+/** Of each of two: with what goes before and after, half a minute. */
+const RUN_MS = 10_000
 const SHRINK_MS = 60_000
 
 describe.each([

@@ -53,7 +53,10 @@ export async function runRandom(run: RandomRun): Promise<RandomResult> {
   for (let seed = run.seed; performance.now() < run.untilMs; seed++) {
     for (const { maker, passthrough } of run.makers) {
       const { scenario, steps } = makeHistory(seed, passthrough)
-      const found = await compare(scenario, steps, maker, passthrough)
+      const found = await compare(scenario, steps, maker, passthrough).catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new Error(`seed ${seed}: the ${maker.name} broke down: ${reason}`, { cause: error })
+      })
       histories++
       stepCount += steps.length
       if (found === null) continue
