@@ -65,8 +65,9 @@ Examples:
   holdfast revoke 17
   sudo holdfast revoke 17 --kill
 
-The owner of the file and root may. Its owners are told, and from then on it protects nothing. A pinned lease cannot be revoked (EBUSY): --kill ends the processes
-that own it or pin it, for whoever may kill each of them, and otherwise nobody.`,
+The owner of the file and root may. Its owners are told, and from then on it protects
+nothing. A pinned lease cannot be revoked (EBUSY): --kill ends the processes that own it or
+pin it, for whoever may kill each of them, and otherwise nobody.`,
   status: `
 Example:
   holdfast status --json

@@ -166,7 +166,7 @@ function makeProgram(): Command {
     .description('play scenarios that show the rules, in a model and on mounts')
     .helpOption(false)
     .allowUnknownOption()
-    .argument('[word...]')
+    .argument('[name...]')
     .action(() => {
       throw new CommandError("litmus: it is started by bin/holdfast: 'holdfast litmus --help'", 2)
     })

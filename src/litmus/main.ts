@@ -1,5 +1,5 @@
 /** `holdfast litmus`: a program of its own, so that no other command has to load the lab. */
-import { Command, CommanderError } from '@commander-js/extra-typings'
+import { Command, CommanderError, InvalidArgumentError } from '@commander-js/extra-typings'
 import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
 import { exploreAll, exploredJson, formatExplored, formatViolations } from './explore/report.js'
@@ -36,12 +36,31 @@ interface Options {
   readonly list?: true
   readonly show?: true
   readonly explore?: true
-  readonly deaths: number
+  readonly deaths?: number
   readonly deadlines?: true
-  readonly maxStates: number
+  readonly maxStates?: number
   readonly random?: true
-  readonly minutes: number
+  readonly minutes?: number
   readonly seed?: number
+}
+
+const WHAT_TO_DO = ['model', 'list', 'show', 'explore', 'random'] as const
+const EXPLORING = { deaths: '--deaths', deadlines: '--deadlines', maxStates: '--max-states' } as const
+const DRAWING = { minutes: '--minutes', seed: '--seed' } as const
+
+/** An option that changes nothing would leave somebody in the belief that it did. */
+function refuseWhatIsIgnored(words: readonly string[], options: Options): void {
+  const [one, other] = WHAT_TO_DO.filter((name) => options[name] === true)
+  if (other !== undefined) throw new LitmusError(`--${one} and --${other} do not go together`)
+  const needs = (names: Partial<Record<keyof Options, string>>, wanted: string) => {
+    for (const [name, option] of Object.entries(names)) {
+      if (options[name as keyof Options] !== undefined) throw new LitmusError(`${option} goes with ${wanted}`)
+    }
+  }
+  if (options.explore !== true) needs(EXPLORING, '--explore')
+  if (options.random !== true) needs(DRAWING, '--random')
+  else if (words.length > 0)
+    throw new LitmusError(`--random draws its histories itself: what is '${words[0]}' for?`)
 }
 
 function print(text: string): void {
@@ -49,6 +68,7 @@ function print(text: string): void {
 }
 
 async function litmus(words: readonly string[], options: Options): Promise<void> {
+  refuseWhatIsIgnored(words, options)
   if (options.random === true) return await differential(options)
   const scenarios = selectScenarios(words)
   if (options.show === true) {
@@ -82,9 +102,9 @@ async function litmus(words: readonly string[], options: Options): Promise<void>
 /** Progress goes to stderr, so that the result can be piped. */
 function exploreScenarios(scenarios: readonly Scenario[], options: Options): void {
   const explored = exploreAll(scenarios, {
-    deathCountMax: options.deaths,
+    deathCountMax: options.deaths ?? 1,
     anyDeadline: options.deadlines === true,
-    stateCountMax: options.maxStates,
+    stateCountMax: options.maxStates ?? STATE_COUNT_MAX,
     makeMachine: (scenario) => new ModelMachine(scenario),
     nowMs: () => Date.now(),
     progress: (text) => writeAll(2, Buffer.from(`${text}\n`)),
@@ -99,13 +119,26 @@ function exploreScenarios(scenarios: readonly Scenario[], options: Options): voi
   if (violations !== '') print(`\n${violations}`)
 }
 
+const STATE_COUNT_MAX = 200_000
+
 function countOf(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new LitmusError(`'${text}' is no number`)
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('It must be a whole number.')
   return Number.parseInt(text, 10)
 }
 
+function positiveCountOf(text: string): number {
+  if (countOf(text) > 0) return countOf(text)
+  throw new InvalidArgumentError('With less than one there is nothing to see.')
+}
+
+function minutesOf(text: string): number {
+  const minutes = Number(text)
+  if (Number.isFinite(minutes) && minutes > 0) return minutes
+  throw new InvalidArgumentError('It must be a number of minutes above 0.')
+}
+
 /** Until time is up, or the model and a mount differ. */
-async function differential({ minutes, seed }: Options): Promise<void> {
+async function differential({ minutes = 1, seed }: Options): Promise<void> {
   const first = seed ?? Date.now() % 1_000_000
   const makers = await randomWorlds()
   try {
@@ -133,12 +166,16 @@ function makeProgram() {
     .option('--list', 'say what there is, and play nothing')
     .option('--show', 'print the text of the scenarios, and play nothing')
     .option('--explore', 'play every order of the lines on the model, with an auditor after each step')
-    .option('--deaths <n>', 'with --explore: how many processes may be killed, at any moment', countOf, 1)
+    .option('--deaths <n>', 'with --explore: how many processes may be killed, at any moment (1)', countOf)
     .option('--deadlines', 'with --explore: a deadline may pass at any moment, not only when all wait')
-    .option('--max-states <n>', 'with --explore: stop a scenario after this many states', countOf, 200_000)
+    .option(
+      '--max-states <n>',
+      'with --explore: stop a scenario after this many states (200000)',
+      positiveCountOf,
+    )
     .option('--json', 'print JSON')
     .option('--random', 'play random histories in the model and on mounts, until they differ')
-    .option('--minutes <n>', 'with --random: for how long', countOf, 1)
+    .option('--minutes <n>', 'with --random: for how long (1)', minutesOf)
     .option('--seed <n>', 'with --random: the history to begin with', countOf)
     .addHelpText('after', EXAMPLES)
     .action(litmus)
