@@ -103,7 +103,14 @@ class ModelSide {
     // A second child of one name cannot be.
     const { action } = step
     const isTaken = action.do === 'fork' && this.processes.includes(action.as)
-    return this.#machine.canStart(step.process) && !isTaken
+    // An orphan gets another parent, of whom the model knows nothing.
+    const isOrphans = action.do === 'own' && action.who === 'parent' && !this.#hasParent(step.process)
+    return this.#machine.canStart(step.process) && !isTaken && !isOrphans
+  }
+
+  #hasParent(name: Name): boolean {
+    const parent = this.#machine.processes().find((process) => process.name === name)?.parent ?? null
+    return parent === null || this.#machine.isAlive(parent)
   }
 
   play(step: Step): Seen {

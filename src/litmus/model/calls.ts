@@ -182,18 +182,20 @@ export class Calls {
       readonly nonBlocking: boolean
     },
     act: () => void,
+    /** What the kernel does when it has happened. */
+    then: () => Result = ok,
   ): Result {
     const { file, ...rest } = change
-    const outcomeOf = (result: Errno | 'done') => (result === 'done' ? ok() : failure(result))
+    const goOn = (result: Errno | 'done') => (result === 'done' ? then() : failure(result))
     const asked = this.#kernel.holdfast.askChange(
       { ...rest, file: file.id, process: call.process.key },
       () => {
         act()
         return 'done' as const
       },
-      (result) => this.#kernel.later(() => this.#kernel.returned(call, outcomeOf(result))),
+      (result) => this.#kernel.later(() => this.#kernel.goOn(call, () => goOn(result))),
     )
-    if (typeof asked === 'object') return outcomeOf(asked.result)
+    if (typeof asked === 'object') return goOn(asked.result)
     call.place = 'holdfast'
     call.request = asked
     return null
@@ -215,7 +217,6 @@ export class Calls {
       const isPast = flags.includes('past')
       const isNonBlocking = flags.includes('nonblock')
       const install = () => {
-        if (truncates) file.bytes.setSize(0)
         const opened: OpenFile = {
           kind: 'file',
           id: this.#kernel.nextId() as Ofd,
@@ -228,16 +229,26 @@ export class Calls {
         }
         this.#kernel.openFiles.set(opened.id, opened)
         this.#kernel.install(call.process, action.as, opened)
-      }
-      if (!truncates || isPast || file.bytes.sizeBytes === 0) {
-        install()
         return ok()
       }
+      const truncate = () => file.bytes.setSize(0)
+      if (!truncates) return install()
+      if (isPast) {
+        truncate()
+        return install()
+      }
+      // Holdfast truncates as it opens; then the kernel, which has to forget its pages, asks for the lock.
+      const forgetPages = () => {
+        call.isKillable = true
+        return this.#kernel.withLocks(call, [file.inodeLock], install)
+      }
+      if (file.bytes.sizeBytes === 0) return forgetPages()
       const range = { start: 0, end: Number.POSITIVE_INFINITY }
       return this.#changeLayout(
         call,
         { file, ofd: null, operation: 'open-truncate', range, nonBlocking: isNonBlocking },
-        install,
+        truncate,
+        forgetPages,
       )
     })
   }

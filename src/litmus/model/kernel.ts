@@ -256,9 +256,10 @@ export class Kernel {
         call.locks.push(lock)
         continue
       }
+      if (call.isKillable && call.process.isDoomed) return OK
       lock.queue.push(call)
       call.place = 'kernel'
-      call.resume = () => this.#goOn(call, () => this.withLocks(call, locks, body))
+      call.resume = () => this.goOn(call, () => this.withLocks(call, locks, body))
       return null
     }
     return call.process.isDoomed ? OK : body()
@@ -274,8 +275,8 @@ export class Kernel {
     this.returned(call, OK)
   }
 
-  /** It has the lock it waited for. A signal that came meanwhile interrupts what it waits for next. */
-  #goOn(call: Call, body: () => Outcome | null): void {
+  /** It has what it waited for. A signal that came meanwhile interrupts what it waits for next. */
+  goOn(call: Call, body: () => Outcome | null): void {
     call.place = 'started'
     const outcome = body()
     if (outcome !== null) this.returned(call, outcome)

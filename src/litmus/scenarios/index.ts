@@ -50,6 +50,7 @@ import { scenario as kernelLockKilledInTheQueue } from './kernel-lock/killed-in-
 import { scenario as kernelLockNotEvenONonblockHelpsBehindATruncate } from './kernel-lock/not-even-o-nonblock-helps-behind-a-truncate.js'
 import { scenario as kernelLockNotInterruptedInTheQueue } from './kernel-lock/not-interrupted-in-the-queue.js'
 import { scenario as kernelLockOTruncBlocksNobody } from './kernel-lock/o-trunc-blocks-nobody.js'
+import { scenario as kernelLockOTruncNeedsTheLockInTheEnd } from './kernel-lock/o-trunc-needs-the-lock-in-the-end.js'
 import { scenario as kernelLockWhatGoesOnDuringAWaitingTruncate } from './kernel-lock/what-goes-on-during-a-waiting-truncate.js'
 import { scenario as kernelLockWhatWaitsForAWaitingTruncate } from './kernel-lock/what-waits-for-a-waiting-truncate.js'
 import { scenario as levelsNormalWaitsAndExclusiveFails } from './levels/normal-waits-and-exclusive-fails.js'
@@ -194,6 +195,7 @@ export const SCENARIOS: readonly Scenario[] = [
   kernelLockNotEvenONonblockHelpsBehindATruncate,
   kernelLockNotInterruptedInTheQueue,
   kernelLockOTruncBlocksNobody,
+  kernelLockOTruncNeedsTheLockInTheEnd,
   kernelLockWhatGoesOnDuringAWaitingTruncate,
   kernelLockWhatWaitsForAWaitingTruncate,
 ]
