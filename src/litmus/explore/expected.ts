@@ -128,6 +128,10 @@ function expectRevoke(books: Books, facts: Facts, process: Name, action: Of<'rev
 function expectQuery(books: Books, facts: Facts, process: Name, action: Of<'query'>): Expected | null {
   const place = openFileOf(facts, process, action.fd)
   if (place === null) return null
+  const sizeBytes = facts.files.get(place.file)?.sizeBytes ?? 0
+  if (action.change === 'truncate' && action.bytes.start >= sizeBytes) {
+    return { rule: 'R4', outcomes: ['ok'], others: OF_FILES }
+  }
   const change = { ...place, bytes: action.bytes, isNonBlocking: true }
   return {
     rule: 'R4',

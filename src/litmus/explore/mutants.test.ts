@@ -61,7 +61,7 @@ test.each(MUTANTS)(
     const makeMachine = await machinesWith(mutant)
     const { shownBy } = mutant
     const found = shownBy === undefined ? drawSome(makeMachine) : exploreOne(shownBy, makeMachine)
-    expect(found).toMatch(/^[LBXP]\d+: /)
+    expect(found).toMatch(/^[LBXPR]\d+: /)
   },
   TIMEOUT_MS,
 )

@@ -162,7 +162,10 @@ class RandomHistory {
     if (kind <= 90)
       return this.#toOther(facts, process, (to) => ({ do: 'send', fd, to, as: this.#name('d') }), fd)
     if (kind <= 93) return this.#kill(facts, process, fd)
-    if (kind <= 95) return { do: 'query', fd, change: 'punch', bytes: this.#closedBytes() }
+    if (kind <= 95) {
+      const change = this.#random.oneIn(2) ? 'punch' : 'truncate'
+      return { do: 'query', fd, change, bytes: this.#closedBytes() }
+    }
     if (kind <= 96) return { do: 'exit' }
     if (kind <= 97) return { do: 'exec' }
     if (kind <= 98) return { do: 'fork', as: this.#name('p') }

@@ -265,6 +265,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: 'P6',
     what: 'one pin outlives its process',
+    shownBy: 'pins/a-killed-process-pins-nothing',
     file: 'owners.ts',
     line: 'for (const pin of [...(process.pins ?? [])])',
     replacement: 'for (const pin of [...(process.pins ?? [])].slice(1))',
