@@ -138,17 +138,20 @@ function minutesOf(text: string): number {
 }
 
 /** Until time is up, or the model and a mount differ. */
-async function differential({ minutes = 1, seed }: Options): Promise<void> {
+async function differential({ minutes = 1, seed, json }: Options): Promise<void> {
   const first = seed ?? Date.now() % 1_000_000
   const makers = await randomWorlds()
   try {
     const untilMs = performance.now() + minutes * 60_000
-    const told = (line: string) => print(line)
+    const told = (line: string) => writeAll(2, Buffer.from(`${line}\n`))
     const run = await runRandom({ makers, seed: first, untilMs, shrinkMs: SHRINK_MS, told })
+    if (run.failure !== null) process.exitCode = 1
+    if (json === true) {
+      print(JSON.stringify({ seed: first, ...run }, null, 2))
+      return
+    }
     print(`${run.histories} histories of ${run.steps} steps, from seed ${first} on`)
-    if (run.failure === null) return
-    process.exitCode = 1
-    print(`\n${run.failure}`)
+    if (run.failure !== null) print(`\n${run.failure}`)
   } finally {
     for (const { maker } of makers) await maker.close()
   }
