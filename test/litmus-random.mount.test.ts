@@ -18,7 +18,8 @@ describe.each([
   ['without passthrough', false],
 ])('%s', (_title, passthrough) => {
   test('random histories come out in the model as on a mount', async () => {
-    const seed = Number(process.env.HOLDFAST_SEED ?? Date.now() % 1_000_000)
+    // The same ones each time, so that a change is judged by what it changed; `npm run litmus -- --random` draws others.
+    const seed = Number(process.env.HOLDFAST_SEED ?? 1)
     const maker = await mountWorld({ passthrough })
     try {
       const untilMs = performance.now() + RUN_MS
