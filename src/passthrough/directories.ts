@@ -51,7 +51,8 @@ class DirectoryHandle {
 
   /** Goes to the entry with this number. @returns 0 or a negative errno. */
   seek(index: number): number {
-    if (index === this.index) return 0
+    // Going back to the start is passed on: btrfs lists nothing that is newer than the last time.
+    if (index === this.index && index !== 0) return 0
     if (index > this.known) return -Errno.EINVAL
     const position = index === 0 ? 0n : (this.positions[index - 1] ?? 0n)
     const result = raw.lseekOpaque(this.fd, position, SEEK_SET)

@@ -110,12 +110,9 @@ export class Opening {
     if (looked < 0) return change.finish(looked)
     if (size >= stat.size) {
       const later = new LaterAnswer<T>()
-      // truncate(2) to the size that a file has may leave its times alone; opening with O_TRUNC never does.
-      const isTouched = operation === 'open-truncate'
-      this.setSize(inode, size, writer, (result) => {
-        const touched = isTouched && result === 0 ? this.attributes.touch(inode) : result
-        later.give(change.finish(touched))
-      })
+      const done = (result: number) => later.give(change.finish(result))
+      if (operation === 'open-truncate') done(this.truncateEmpty(inode, writer))
+      else this.setSize(inode, size, writer, done)
       return later.take(request, null)
     }
     const range = { start: size, end: Number.POSITIVE_INFINITY }
@@ -126,6 +123,17 @@ export class Opening {
       (finish) => this.setSize(inode, size, writer, (result) => finish(change.finish(result))),
       change.refused,
     )
+  }
+
+  /**
+   * O_TRUNC on a file that has nothing to lose: its times move all the same, and setuid bits go. truncate(2) to the
+   * size that a file has need not do either.
+   */
+  private truncateEmpty(inode: Inode, writer: Writer): number {
+    const { tree, identity } = this.core
+    const fd = asWriter(identity, writer, () => tree.openFile(inode, O_WRONLY | O_NONBLOCK | O_TRUNC))
+    if (fd >= 0) raw.close(fd)
+    return Math.min(fd, 0)
   }
 
   /** Reads the present size again: much may have happened while the gate kept the change waiting. */

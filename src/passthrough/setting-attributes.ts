@@ -70,15 +70,6 @@ export class SettingAttributes {
     return raw.utimensat(fd, EMPTY_PATH, this.times, c.AT_EMPTY_PATH)
   }
 
-  /** Modified now. @returns 0 or a negative errno. */
-  touch(inode: Inode): number {
-    const fd = this.core.tree.pathFd(inode)
-    if (fd < 0) return fd
-    this.putTime(0, 0, 0, 0, 0)
-    this.putTime(16, 1, 1, 0, 0)
-    return raw.utimensat(fd, EMPTY_PATH, this.times, c.AT_EMPTY_PATH)
-  }
-
   private putTime(offset: number, isSet: number, isNow: number, seconds: number, nanoseconds: number): void {
     const nsec = isSet === 0 ? c.UTIME_OMIT : isNow !== 0 ? c.UTIME_NOW : nanoseconds
     const high = Math.floor(seconds / WORD)

@@ -323,6 +323,15 @@ def caches_can_be_dropped(d):
 
 
 @check
+def a_directory_that_is_read_again_shows_what_is_new(d):
+    fd = os.open(d, os.O_RDONLY | os.O_DIRECTORY)
+    write(f'{d}/new')
+    os.lseek(fd, 0, os.SEEK_SET)
+    assert os.listdir(fd) == ['new']
+    os.close(fd)
+
+
+@check
 def files_without_names(d):
     fd = os.open(d, O_TMPFILE | os.O_RDWR, 0o640)
     os.write(fd, b'data')
@@ -856,6 +865,9 @@ def times(d):
     os.utime(f'{d}/empty', ns=(0, 0))
     os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC))
     assert os.stat(f'{d}/empty').st_mtime_ns > 1_500_000_000_000_000_000
+    os.chmod(f'{d}/empty', 0o6777)
+    child(lambda: os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC)), STRANGER)
+    assert mode(f'{d}/empty') == 0o777
     os.utime(d, ns=(0, 0))
     fd = os.open(d, os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
     os.listdir(fd)
