@@ -135,7 +135,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     setattr: (request, args) =>
       (args.valid & FATTR_FLAGS.FATTR_SIZE) !== 0
         ? opening.truncate(request, args)
-        : attributes.apply(tree.inode(request.nodeid), args),
+        : attributes.apply(request, tree.inode(request.nodeid), args),
     readlink: (request) => attributes.readlink(request),
     statfs: () => attributes.statfs(),
 

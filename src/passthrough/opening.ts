@@ -98,7 +98,7 @@ export class Opening {
       size: args.size,
       writer: { uid: request.uid, keepSetid: (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) === 0 },
       nonBlocking: file?.isNonBlocking ?? false,
-      finish: (result) => (result < 0 ? result : this.attributes.apply(inode, args)),
+      finish: (result) => (result < 0 ? result : this.attributes.apply(request, inode, args)),
     })
   }
 

@@ -3,8 +3,9 @@ import type { Answer, AttrReply, Failure, RequestInfo, SetattrArgs, Statfs } fro
 import { FATTR_FLAGS } from '../fuse/wire/flags.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import { attrReply, decodeStatfs, STATFS_SIZE } from './attributes.js'
+import { attrReply, decodeStatfs, hasSetidBits, STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
+import { hasCapability } from './identity.js'
 import type { Inode } from './inode-table.js'
 
 const f = FATTR_FLAGS
@@ -37,15 +38,15 @@ export class SettingAttributes {
    * Owner, then mode, then times: changing the owner takes setuid bits away, and both move the times. The change
    * time is the file system's own business (FATTR_CTIME is for those that keep it in the kernel).
    */
-  apply(inode: Inode, args: SetattrArgs): AttrReply | Failure {
+  apply(request: RequestInfo, inode: Inode, args: SetattrArgs): AttrReply | Failure {
     const { tree, stat, options } = this.core
     const fd = tree.pathFd(inode)
     if (fd < 0) return fd
     const { valid } = args
-    let result = 0
     // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
-    const setsNothing = (valid & SETTABLE) === 0
-    if (setsNothing || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0) {
+    const touches = (valid & SETTABLE) === 0 && this.mayClearSetid(request, fd)
+    let result = 0
+    if (touches || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0) {
       const uid = (valid & f.FATTR_UID) !== 0 ? args.uid : UNCHANGED
       const gid = (valid & f.FATTR_GID) !== 0 ? args.gid : UNCHANGED
       result = raw.fchownat(fd, EMPTY_PATH, uid, gid, c.AT_EMPTY_PATH)
@@ -54,6 +55,16 @@ export class SettingAttributes {
     if (result === 0 && (valid & (f.FATTR_ATIME | f.FATTR_MTIME)) !== 0) result = this.setTimes(fd, args)
     if (result === 0) result = tree.statFd(fd, stat)
     return result < 0 ? result : attrReply(inode, stat, options)
+  }
+
+  /**
+   * The kernel lets everybody set nothing, and also sends it ahead of a write that is to take setuid bits away. The
+   * write does that itself, so of others than the owner nothing is taken here.
+   */
+  private mayClearSetid(request: RequestInfo, fd: number): boolean {
+    const { tree, stat } = this.core
+    if (tree.statFd(fd, stat) < 0 || !hasSetidBits(stat.mode)) return true
+    return request.uid === stat.uid || hasCapability(request, c.CAP_FOWNER)
   }
 
   /** The kernel has taken the setgid bit out already if the caller may not set it. */

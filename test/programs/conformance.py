@@ -836,6 +836,13 @@ def root_keeps_a_setgid_bit_without_group_execution(d):
     os.ftruncate(fd, 10)
     os.close(fd)
     assert mode(f'{d}/f') == 0o2644
+    # Who does not own the file must not take its bits by chown to nobody, whether or not that fails.
+    os.chmod(f'{d}/f', 0o6755)
+    try:
+        child_raises(lambda: os.chown(f'{d}/f', -1, -1), STRANGER + 1)
+    except OSError as error:
+        assert error.errno == errno.EPERM
+    assert mode(f'{d}/f') == 0o6755
     # Anybody else loses it, unless he is in the group.
     os.chmod(f'{d}/f', 0o2666)
     child(lambda: os.truncate(f'{d}/f', 5), STRANGER + 1)
