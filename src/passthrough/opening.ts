@@ -111,7 +111,8 @@ export class Opening {
     if (size >= stat.size) {
       const later = new LaterAnswer<T>()
       const done = (result: number) => later.give(change.finish(result))
-      if (operation === 'open-truncate') done(this.truncateEmpty(inode, writer))
+      const isByPath = operation === 'truncate' && file === null
+      if (size === stat.size && !isByPath) done(this.keepSize(inode, size, writer))
       else this.setSize(inode, size, writer, done)
       return later.take(request, null)
     }
@@ -126,14 +127,16 @@ export class Opening {
   }
 
   /**
-   * O_TRUNC on a file that has nothing to lose: its times move all the same, and setuid bits go. truncate(2) to the
-   * size that a file has need not do either.
+   * ftruncate(2) and O_TRUNC to the size that the file has: its times move all the same, and setuid bits go, which
+   * truncate(2) need not do.
    */
-  private truncateEmpty(inode: Inode, writer: Writer): number {
+  private keepSize(inode: Inode, size: number, wanted: Writer): number {
     const { tree, identity } = this.core
-    const fd = asWriter(identity, writer, () => tree.openFile(inode, O_WRONLY | O_NONBLOCK | O_TRUNC))
-    if (fd >= 0) raw.close(fd)
-    return Math.min(fd, 0)
+    const fd = tree.openFile(inode, O_WRONLY | O_NONBLOCK)
+    if (fd < 0) return fd
+    const result = asWriter(identity, wanted, () => raw.ftruncate(fd, size))
+    raw.close(fd)
+    return result
   }
 
   /** Reads the present size again: much may have happened while the gate kept the change waiting. */

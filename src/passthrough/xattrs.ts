@@ -5,7 +5,7 @@
 import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
 import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
-import { CAP_SYS_ADMIN } from '../linux/constants.js'
+import { CAP_FSETID, CAP_SYS_ADMIN } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Core } from './core.js'
 import { hasCapability } from './identity.js'
@@ -96,23 +96,31 @@ export class Xattrs {
     if (typeof path === 'number') return path
     this.core.tree.inodes.get(request.nodeid).bareUntilMs = 0
     const call = () => raw.setxattr(path, nameZ, value, value.length, flags)
-    // An ACL changes the mode, and may cost the setgid bit: the kernel says whether it does for this caller.
+    // The kernel says whether an ACL costs the setgid bit when this caller sets it.
     const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
-    const isAcl = nameZ.toString('latin1', 0, 17) === 'system.posix_acl_'
-    const { identity } = this.core
-    if (isAcl && !keepSetid) {
-      // Who sets it is not in the file's group: neither may we be, who are in group 0 otherwise.
-      identity.become(request.uid, request.gid)
-      identity.setGroup(null)
-    }
-    const result = keepSetid && isAcl ? identity.keepingSetid(call) : call()
+    const result = isAcl(nameZ) ? this.changeAcl(request, keepSetid, call) : call()
     return result < 0 ? result : OK
   }
 
   remove(request: RequestInfo, nameZ: Buffer): Answer<Ok> {
     const path = this.path(request)
     if (typeof path === 'number') return path
-    const result = raw.removexattr(path, nameZ)
+    const call = () => raw.removexattr(path, nameZ)
+    const result = isAcl(nameZ) ? this.changeAcl(request, hasCapability(request, CAP_FSETID), call) : call()
     return result < 0 ? result : OK
   }
+
+  /** An ACL changes the mode, and may take the setgid bit along. */
+  private changeAcl(request: RequestInfo, keepSetid: boolean, call: () => number): number {
+    const { identity } = this.core
+    if (keepSetid) return identity.keepingSetid(call)
+    // Who sets it is not in the file's group: neither may we be, who are in group 0 otherwise.
+    identity.become(request.uid, request.gid)
+    identity.setGroup(null)
+    return call()
+  }
+}
+
+function isAcl(nameZ: Buffer): boolean {
+  return nameZ.toString('latin1', 0, 17) === 'system.posix_acl_'
 }

@@ -780,6 +780,12 @@ def access_control_lists(d):
     child(lambda: os.setxattr(f'{d}/setgid', 'system.posix_acl_access', plain_acl), STRANGER)
     assert mode(f'{d}/setgid') == 0o750, oct(mode(f'{d}/setgid'))
 
+    # Taking an ACL away costs root nothing.
+    os.chown(f'{d}/setgid', STRANGER, STRANGER)
+    os.chmod(f'{d}/setgid', 0o2755)
+    os.removexattr(f'{d}/setgid', 'system.posix_acl_access')
+    assert mode(f'{d}/setgid') & 0o2000, oct(mode(f'{d}/setgid'))
+
     # Rights that come from an ACL are enough to create, whatever group they come through.
     os.mkdir(f'{d}/team')
     os.chmod(f'{d}/team', 0o700)
@@ -871,6 +877,11 @@ def times(d):
     write(f'{d}/empty', b'')
     os.utime(f'{d}/empty', ns=(0, 0))
     os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC))
+    assert os.stat(f'{d}/empty').st_mtime_ns > 1_500_000_000_000_000_000
+    os.utime(f'{d}/empty', ns=(0, 0))
+    fd = os.open(f'{d}/empty', os.O_WRONLY)
+    os.ftruncate(fd, 0)
+    os.close(fd)
     assert os.stat(f'{d}/empty').st_mtime_ns > 1_500_000_000_000_000_000
     os.chmod(f'{d}/empty', 0o6777)
     child(lambda: os.close(os.open(f'{d}/empty', os.O_WRONLY | os.O_TRUNC)), STRANGER)

@@ -6,13 +6,16 @@
 static const mode_t modes[] = {0644, 0600, 0666, 0777, 0755, 0000, 04755, 02755, 06777, 01777, 0444, 02644, 07777, 0640, 0770};
 static const long long sizes[] = {0, 1, 7, 511, 4095, 4096, 4097, 8192, 10000, 65536, 70000, 131072};
 static const long long offsets[] = {0, 0, 1, 5, 4095, 4096, 4097, 8192, 12288, 20000, 65536, 100000, 1 << 20};
-// LIMITS: "offsets beyond 2^53" are left out.
-static const long long odd_offsets[] = {-1, 1ll << 31, 1ll << 40, (1ll << 44) - 4096, 1ll << 45, (1ll << 53) - 70000};
+// LIMITS: "files beyond 2^53" are left out.
+static const long long odd_offsets[] = {-1, 1ll << 31, 1ll << 40, (1ll << 44) - 4096, 1ll << 45, 1ll << 52};
 static const unsigned ids[] = {0, 4001, 4002, 4003, 4010, 4011, (unsigned)-1, (unsigned)-1};
 static char data[1 << 17];
 static char big[1 << 17];
 
 static long long draw_offset(void) { return chance(4) ? PICK(odd_offsets) : PICK(offsets); }
+
+/* LIMITS: "positions beyond the largest file". */
+static long long within_reach(long long offset) { return offset > 1ll << 40 ? 1ll << 40 : offset; }
 
 static void fill(long count) {
   uint64_t seed = draw64();
@@ -54,8 +57,8 @@ static void tell_stat(const struct stat *info) {
        (unsigned long)info->st_nlink, (unsigned long)info->st_rdev, (long)info->st_blksize);
   if (!S_ISDIR(info->st_mode)) tell(" size=%lld", (long long)info->st_size);
   if (S_ISREG(info->st_mode) && info->st_size == 0) tell(" blocks=%s", info->st_blocks == 0 ? "0" : "some");
-  // Sockets that are not in a directory have whatever times.
-  if (!S_ISSOCK(info->st_mode)) tell_time("mtime", info->st_mtim.tv_sec, (unsigned)info->st_mtim.tv_nsec);
+  // Sockets that are not in a directory have whatever times. LIMITS: "times of FIFOs".
+  if (!S_ISSOCK(info->st_mode) && !S_ISFIFO(info->st_mode)) tell_time("mtime", info->st_mtim.tv_sec, (unsigned)info->st_mtim.tv_nsec);
 }
 
 /* ------------------------------------------------------------------------------------------------ opening */
@@ -242,6 +245,8 @@ static void call_pwritev2(void) {
   struct iovec vector[5];
   int fd = draw_slot(), count, flags = PICK(all);
   long long offset = draw_offset();
+  // LIMITS: "O_APPEND taken away".
+  if (passthrough && flags == 0x20) flags = 0;
   draw_vector(vector, &count, data);
   fill(30000);
   say_call("pwritev2(fd%d, %d parts, %lld, %x)", fd - SLOT_FIRST, count, offset, flags);
@@ -260,8 +265,7 @@ static void call_lseek(void) {
   say_call("lseek(fd%d, %lld, %s)", fd - SLOT_FIRST, offset, names[which]);
   struct stat info;
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) offset = 0, which = 0;
-  // LIMITS: "positions beyond the largest file".
-  if (which < 3 && offset > 1ll << 40) offset = 1ll << 40;
+  if (which < 3) offset = within_reach(offset);
   gave(lseek(fd, offset, whences[which]));
 }
 
@@ -302,7 +306,7 @@ static void call_fallocate(void) {
   // LIMITS: "a refused fallocate" has taken the setuid bits already.
   struct stat info;
   bool may_be_refused = (all[which].mode & (FALLOC_FL_ZERO_RANGE | 0x100)) != 0;
-  if (may_be_refused && fstat(fd, &info) == 0 && (info.st_mode & (S_ISUID | S_ISGID)) != 0) return;
+  if (may_be_refused && fstat(fd, &info) == 0 && (known_mode(info.st_mode) & (S_ISUID | S_ISGID)) != 0) return;
   gave(fallocate(fd, all[which].mode, offset, length));
   if (all[which].refused && now->ret == -1) now->err = EOPNOTSUPP;
 }
@@ -310,7 +314,7 @@ static void call_fallocate(void) {
 static void call_copy_file_range(void) {
   int in = draw_slot(), out = draw_slot();
   bool seeks = chance(60);
-  loff_t from = draw_offset(), to = draw_offset();
+  loff_t from = within_reach(draw_offset()), to = within_reach(draw_offset());
   size_t count = (size_t)PICK(sizes);
   unsigned flags = chance(2) ? 1 : 0;
   rewind_directory(in);
@@ -321,8 +325,8 @@ static void call_copy_file_range(void) {
 
 static void call_sendfile(void) {
   int in = draw_slot(), out = draw_slot();
-  off_t from = draw_offset();
-  size_t count = (size_t)PICK(sizes);
+  off_t from = within_reach(draw_offset());
+  size_t count = (size_t)draw_read_size();
   bool seeks = chance(60);
   rewind_directory(in);
   say_call("sendfile(fd%d, fd%d, %lld, %zu)", out - SLOT_FIRST, in - SLOT_FIRST, seeks ? (long long)from : -2, count);
@@ -333,8 +337,8 @@ static void call_sendfile(void) {
 
 static void call_splice(void) {
   int in = draw_slot(), out = draw_slot(), pipes[2];
-  loff_t from = draw_offset(), to = draw_offset();
-  size_t count = (size_t)PICK(sizes);
+  loff_t from = within_reach(draw_offset()), to = within_reach(draw_offset());
+  size_t count = (size_t)draw_read_size();
   if (count > 60000) count = 60000;
   say_call("splice(fd%d, %lld, pipe, %zu); splice(pipe, fd%d, %lld)", in - SLOT_FIRST, (long long)from, count,
            out - SLOT_FIRST, (long long)to);
@@ -363,10 +367,11 @@ static void call_sync(void) {
 
 static void call_advise(void) {
   int fd = draw_slot(), advice = (int)draw(7);
-  say_call("posix_fadvise(fd%d, 0, 0, %d); readahead(fd%d)", fd - SLOT_FIRST, advice, fd - SLOT_FIRST);
-  int err = posix_fadvise(fd, 0, 0, advice);
-  tell(" advise=%d", err);
-  gave(readahead(fd, 0, 4096));
+  // LIMITS: "readahead counts as reading", and that some time later.
+  if (passthrough && advice == POSIX_FADV_WILLNEED) advice = POSIX_FADV_NORMAL;
+  say_call("posix_fadvise(fd%d, 0, 0, %d)%s", fd - SLOT_FIRST, advice, passthrough ? "" : "; readahead");
+  tell(" advise=%d", posix_fadvise(fd, 0, 0, advice));
+  if (!passthrough) gave(readahead(fd, 0, 4096));
 }
 
 /* ------------------------------------------------------------------------------------------------ mappings */
@@ -451,7 +456,7 @@ static void call_stat(void) {
 }
 
 static void call_statx(void) {
-  static const int all[] = {0, AT_SYMLINK_NOFOLLOW, AT_STATX_FORCE_SYNC, AT_STATX_DONT_SYNC, AT_EMPTY_PATH, AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC};
+  static const int all[] = {0, AT_SYMLINK_NOFOLLOW, AT_STATX_FORCE_SYNC, AT_EMPTY_PATH, AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC};
   static const unsigned masks[] = {STATX_BASIC_STATS, STATX_ALL, STATX_SIZE, STATX_MODE | STATX_NLINK, 0, 0x80000000};
   char path[PATH_BYTES];
   int dir = draw_dir(), flags = PICK(all);
@@ -460,8 +465,13 @@ static void call_statx(void) {
   draw_path(path);
   say_call("statx(%s, %s, %x, %x)", shown_dir(dir), shown(path), flags, mask);
   if (gave(statx(dir, path, flags, mask, &info)) != 0) return;
-  tell(" basic=%x mode=%o nlink=%u uid=%u gid=%u", info.stx_mask & mask & STATX_BASIC_STATS, known_mode(info.stx_mode), info.stx_nlink, info.stx_uid, info.stx_gid);
-  if (!S_ISDIR(info.stx_mode)) tell(" size=%llu", (unsigned long long)info.stx_size);
+  unsigned told = info.stx_mask & mask & STATX_BASIC_STATS;
+  tell(" basic=%x", told);
+  // What nobody asked for may be older.
+  if ((told & STATX_MODE) != 0) tell(" mode=%o", known_mode(info.stx_mode));
+  if ((told & STATX_NLINK) != 0) tell(" nlink=%u", info.stx_nlink);
+  if ((told & STATX_UID) != 0) tell(" uid=%u gid=%u", info.stx_uid, info.stx_gid);
+  if ((told & STATX_SIZE) != 0 && !S_ISDIR(info.stx_mode)) tell(" size=%llu", (unsigned long long)info.stx_size);
   tell(" rdev=%u:%u", info.stx_rdev_major, info.stx_rdev_minor);
 }
 
@@ -508,6 +518,10 @@ static void call_chown(void) {
   unsigned uid = PICK(ids), gid = PICK(ids);
   bool by_fd = chance(30);
   draw_path(path);
+  // LIMITS: "chown of a setuid file" to nobody.
+  struct stat info;
+  bool found = (by_fd ? fstat(fd, &info) : fstatat(dir, path, &info, flags)) == 0;
+  if (uid == gid && uid == (unsigned)-1 && found && (known_mode(info.st_mode) & (S_ISUID | S_ISGID)) != 0) return;
   if (by_fd) say_call("fchown(fd%d, %d, %d)", fd - SLOT_FIRST, (int)uid, (int)gid), gave(fchown(fd, uid, gid));
   else say_call("fchownat(%s, %s, %d, %d, %x)", shown_dir(dir), shown(path), (int)uid, (int)gid, flags), gave(fchownat(dir, path, uid, gid, flags));
 }
@@ -936,12 +950,14 @@ static void call_lock(void) {
 static void call_fcntl(void) {
   int fd = draw_slot();
   unsigned which = draw(9);
-  static const int settable[] = {0, O_APPEND, O_NONBLOCK, O_APPEND | O_NONBLOCK, O_NOATIME};
-  // LIMITS: "O_DIRECT set by fcntl".
+  static const int settable[] = {0, O_APPEND, O_NONBLOCK, O_APPEND | O_NONBLOCK};
+  // LIMITS: "O_DIRECT and O_NOATIME set by fcntl".
   int flags = PICK(settable);
   uint64_t hint = draw(7);
   switch (which) {
     case 0: case 1: case 2:
+      // LIMITS: "O_APPEND taken away".
+      flags |= fcntl(fd, F_GETFL) & (O_NOATIME | (passthrough ? O_APPEND : 0));
       say_call("fcntl(fd%d, F_SETFL, %o)", fd - SLOT_FIRST, flags);
       gave(fcntl(fd, F_SETFL, flags));
       // Sockets and FIFOs stay non-blocking.
@@ -974,8 +990,9 @@ static void call_ioctl(void) {
     if (ioctl(fd, FS_IOC_GETFLAGS, &before) == 0) argument[0] |= before & ~0xc0;
   }
   gave(ioctl(fd, all[which].command, argument));
-  if (now->ret < 0) return;
   // LIMITS: "the block size that FIGETBSZ tells".
+  if (all[which].command == FIGETBSZ && now->err == EINVAL) now->ret = now->err = 0;
+  if (now->ret < 0) return;
   if (which == 1 || which == 2) tell(" value=%x", argument[0]);
   if (which == 3) tell(" xflags=%x", (unsigned)argument[0]);
 }
@@ -1032,6 +1049,8 @@ static void call_exec(void) {
   if (read(pipes[0], &err, sizeof err) != sizeof err) err = 0;
   close(pipes[0]);
   waitpid(pid, NULL, 0);
+  // LIMITS: "leases of the kernel beside mappings" and execve. Files here are no programs, whether busy or not.
+  if (passthrough && err == ETXTBSY) err = ENOEXEC;
   errno = err;
   gave(-1);
 }
@@ -1039,6 +1058,8 @@ static void call_exec(void) {
 static void call_lease(void) {
   static const int all[] = {F_RDLCK, F_WRLCK, F_UNLCK};
   int fd = draw_slot(), type = PICK(all);
+  // LIMITS: "leases of the kernel beside mappings".
+  if (passthrough) type = F_UNLCK;
   say_call("fcntl(fd%d, F_SETLEASE, %d); F_UNLCK", fd - SLOT_FIRST, type);
   gave(fcntl(fd, F_SETLEASE, type));
   if (now->ret == 0) fcntl(fd, F_SETLEASE, F_UNLCK);

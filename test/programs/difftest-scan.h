@@ -62,17 +62,19 @@ static bool differs(struct timespec a, struct timespec b) {
   return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
 }
 
-enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_READAHEAD, SCAN_REPORT_SPLICE, SCAN_REPORT_FLAGS };
+enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_COPY, SCAN_REPORT_SPLICE, SCAN_REPORT_FLAGS };
 static enum scan_kind scanning;
 
-/* LIMITS: "readahead counts as reading", "the source of copy_file_range", "sendfile and splice from a directory", and "cached reads". */
+/* LIMITS: "the source of copy_file_range", "sendfile and splice from a directory", and "cached reads". */
 static bool ignores_reading(mode_t mode) {
   if (!passthrough && S_ISREG(mode)) return true;
-  return scanning == SCAN_REPORT_READAHEAD || (scanning == SCAN_REPORT_SPLICE && S_ISDIR(mode));
+  return scanning == SCAN_REPORT_COPY || (scanning == SCAN_REPORT_SPLICE && S_ISDIR(mode));
 }
 
 static void scan_times(const struct stat *info, const char *path) {
   struct known_file *known = known_file(info->st_ino);
+  // LIMITS: "times of FIFOs".
+  if (S_ISFIFO(info->st_mode) && !marks_times) return;
   if (reports_times) {
     if (known == NULL || known->changed.tv_sec == 0) {
       tell(" times=new");
