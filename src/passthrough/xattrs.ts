@@ -5,10 +5,10 @@
 import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
 import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
-import { CAP_FSETID, CAP_SYS_ADMIN } from '../linux/constants.js'
+import { CAP_FSETID, CAP_SYS_ADMIN, S_ISGID } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Core } from './core.js'
-import { hasCapability } from './identity.js'
+import { hasCapability, isInGroup } from './identity.js'
 import type { Inode } from './inode-table.js'
 
 const XATTR_BYTES_MAX = 64 << 10
@@ -106,8 +106,16 @@ export class Xattrs {
     const path = this.path(request)
     if (typeof path === 'number') return path
     const call = () => raw.removexattr(path, nameZ)
-    const result = isAcl(nameZ) ? this.changeAcl(request, hasCapability(request, CAP_FSETID), call) : call()
+    const result = isAcl(nameZ) ? this.changeAcl(request, this.keepsSetgid(request), call) : call()
     return result < 0 ? result : OK
+  }
+
+  /** Does the caller keep the setgid bit of the file? The kernel says it for ACLs that are set only. */
+  private keepsSetgid(request: RequestInfo): boolean {
+    const { tree, stat } = this.core
+    if (tree.stat(tree.inodes.get(request.nodeid), stat) < 0 || (stat.mode & S_ISGID) === 0) return false
+    const { gid } = stat
+    return request.gid === gid || isInGroup(request.pid, gid) || hasCapability(request, CAP_FSETID)
   }
 
   /** An ACL changes the mode, and may take the setgid bit along. */

@@ -3,7 +3,7 @@
  * drawn must not depend on results, so that both sides, and a shortened repetition, do the same.
  */
 
-static const mode_t modes[] = {0644, 0600, 0666, 0777, 0755, 0000, 04755, 02755, 06777, 01777, 0444, 02644, 07777, 0640, 0770};
+static const mode_t modes[] = {0644, 0600, 0666, 0777, 0755, 0000, 04755, 02755, 06777, 01777, 0444, 07777, 0640, 0770};
 static const long long sizes[] = {0, 1, 7, 511, 4095, 4096, 4097, 8192, 10000, 65536, 70000, 131072};
 static const long long offsets[] = {0, 0, 1, 5, 4095, 4096, 4097, 8192, 12288, 20000, 65536, 100000, 1 << 20};
 // LIMITS: "files beyond 2^53" are left out.
@@ -266,6 +266,8 @@ static void call_lseek(void) {
   struct stat info;
   if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) offset = 0, which = 0;
   if (which < 3) offset = within_reach(offset);
+  // LIMITS: "holes of tmpfs that are mapped".
+  if (on_tmpfs && !passthrough && (which == 3 || which == 4)) which = 2, offset = 0;
   gave(lseek(fd, offset, whences[which]));
 }
 
@@ -323,6 +325,12 @@ static void call_copy_file_range(void) {
   gave(copy_file_range(in, seeks ? &from : NULL, out, seeks ? &to : NULL, count, flags));
 }
 
+/* What a pipe refers to while it is being overwritten is anybody's guess. */
+static bool is_same_file(int a, int b) {
+  struct stat first, second;
+  return fstat(a, &first) == 0 && fstat(b, &second) == 0 && first.st_ino == second.st_ino;
+}
+
 static void call_sendfile(void) {
   int in = draw_slot(), out = draw_slot();
   off_t from = within_reach(draw_offset());
@@ -330,6 +338,7 @@ static void call_sendfile(void) {
   bool seeks = chance(60);
   rewind_directory(in);
   say_call("sendfile(fd%d, fd%d, %lld, %zu)", out - SLOT_FIRST, in - SLOT_FIRST, seeks ? (long long)from : -2, count);
+  if (is_same_file(in, out)) return;
   if (fd_may_block(in) || fd_may_block(out)) timer(true);
   gave(sendfile(out, in, seeks ? &from : NULL, count));
   timer(false);
@@ -342,6 +351,7 @@ static void call_splice(void) {
   if (count > 60000) count = 60000;
   say_call("splice(fd%d, %lld, pipe, %zu); splice(pipe, fd%d, %lld)", in - SLOT_FIRST, (long long)from, count,
            out - SLOT_FIRST, (long long)to);
+  if (is_same_file(in, out)) return;
   if (pipe2(pipes, O_NONBLOCK) != 0) return;
   ssize_t got = splice(in, &from, pipes[1], NULL, count, SPLICE_F_NONBLOCK);
   gave(got);
@@ -382,8 +392,22 @@ static void on_fault(int signal) { siglongjmp(mapping_fault, signal); }
 struct mapping {
   char *at;
   size_t length;
+  int fd;
 };
 static struct mapping mappings[3];
+
+static void unmap(struct mapping *mapping) {
+  if (mapping->at == NULL) return;
+  munmap(mapping->at, mapping->length);
+  close(mapping->fd);
+  mapping->at = NULL;
+}
+
+/* LIMITS: "stores into a mapping" move times, which the mount shows a little later. */
+static void look_again(const struct mapping *mapping) {
+  struct statx info;
+  if (passthrough) statx(mapping->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &info);
+}
 
 static void touch(const struct mapping *mapping, size_t at, bool stores, char value) {
   struct sigaction catching = {.sa_handler = on_fault}, before;
@@ -408,14 +432,16 @@ static void call_mmap(void) {
   char *result = mmap(NULL, pages * 4096, protection, kind, fd, offset);
   gave(result == MAP_FAILED ? -1 : 0);
   if (result == MAP_FAILED) return;
-  struct mapping made = {result, pages * 4096};
+  // LIMITS: "a mapping keeps no descriptor open": with one beside it, it does as below.
+  struct mapping made = {result, pages * 4096, fcntl(fd, F_DUPFD_CLOEXEC, 300)};
   touch(&made, at, stores && (protection & PROT_WRITE) != 0, value);
   tell(" msync=%d", msync(result, pages * 4096, MS_SYNC));
+  look_again(&made);
   if (forgets) {
-    munmap(result, pages * 4096);
+    unmap(&made);
     return;
   }
-  if (mappings[which].at != NULL) munmap(mappings[which].at, mappings[which].length);
+  unmap(&mappings[which]);
   mappings[which] = made;
 }
 
@@ -433,6 +459,7 @@ static void call_mapped(void) {
   }
   touch(mapping, at, stores, value);
   gave(msync(mapping->at, mapping->length, MS_SYNC));
+  look_again(mapping);
 }
 
 /* ------------------------------------------------------------------------------------------------ attributes */
@@ -1049,8 +1076,6 @@ static void call_exec(void) {
   if (read(pipes[0], &err, sizeof err) != sizeof err) err = 0;
   close(pipes[0]);
   waitpid(pid, NULL, 0);
-  // LIMITS: "leases of the kernel beside mappings" and execve. Files here are no programs, whether busy or not.
-  if (passthrough && err == ETXTBSY) err = ENOEXEC;
   errno = err;
   gave(-1);
 }
@@ -1058,8 +1083,6 @@ static void call_exec(void) {
 static void call_lease(void) {
   static const int all[] = {F_RDLCK, F_WRLCK, F_UNLCK};
   int fd = draw_slot(), type = PICK(all);
-  // LIMITS: "leases of the kernel beside mappings".
-  if (passthrough) type = F_UNLCK;
   say_call("fcntl(fd%d, F_SETLEASE, %d); F_UNLCK", fd - SLOT_FIRST, type);
   gave(fcntl(fd, F_SETLEASE, type));
   if (now->ret == 0) fcntl(fd, F_SETLEASE, F_UNLCK);

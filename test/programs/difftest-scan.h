@@ -82,8 +82,12 @@ static void scan_times(const struct stat *info, const char *path) {
     }
     // LIMITS: "access times of symlinks".
     bool reads = !S_ISLNK(info->st_mode) && !ignores_reading(info->st_mode) && differs(info->st_atim, known->accessed);
-    tell(" times=%s%s%s", reads ? "A" : "-",
-         differs(info->st_mtim, known->modified) ? "M" : "-", scanning != SCAN_REPORT_FLAGS && differs(info->st_ctim, known->changed) ? "C" : "-");
+    bool modified = differs(info->st_mtim, known->modified);
+    bool changed = scanning != SCAN_REPORT_FLAGS && differs(info->st_ctim, known->changed);
+    // All of them: as likely as not another file, which happens to have the number of one that was removed.
+    bool may_be_read = ignores_reading(info->st_mode) || differs(info->st_atim, known->accessed);
+    if (may_be_read && modified && changed) tell(" times=new");
+    else tell(" times=%s%s%s", reads ? "A" : "-", modified ? "M" : "-", changed ? "C" : "-");
   } else if (marks_times) {
     struct timespec times[2] = {{MARKED_ATIME, 0}, {MARKED_MTIME, 0}};
     struct stat after;

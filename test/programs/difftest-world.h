@@ -104,6 +104,7 @@ static int side;
 /* Does the mount's I/O go past the daemon? A few things are known to be otherwise where it does. */
 static bool passthrough = true;
 static bool both_native; /* MOUNT is no mount: a check of the test itself */
+static bool on_tmpfs;
 static int proc_fd; /* /proc, seen from inside a chroot */
 
 static void say_call(const char *format, ...) {

@@ -476,6 +476,8 @@ int main(int argc, char **argv) {
     worlds[i].outcome = mmap(NULL, sizeof(struct outcome), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (worlds[i].outcome == MAP_FAILED) die("mmap");
   }
+  struct statfs below;
+  on_tmpfs = statfs(directories[PLAIN], &below) == 0 && below.f_type == 0x01021994;
   umask(0);
   time_t end = time(NULL) + seconds;
   int sequences = 0;
