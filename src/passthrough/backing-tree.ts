@@ -12,7 +12,6 @@ const DOT = Buffer.from('.\0')
 const MASK = STATX_BASIC_STATS | STATX_BTIME
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const HANDLE_BYTES_MAX = 128
-const NAME_BYTES_MAX = 4096
 
 /** Half of what the process may open; the rest is for open files, and for what else the engine has. */
 function defaultFdCount(): number {
@@ -20,6 +19,11 @@ function defaultFdCount(): number {
   check(raw.prlimit(0, 7, null, limits), 'prlimit')
   const soft = limits.readBigUInt64LE(0)
   return Math.max(64, Number(soft > 20_000n ? 20_000n : soft) >> 1)
+}
+
+/** Does this failure mean that a name leads to a file no more? */
+function isGone(result: number): boolean {
+  return result === -Errno.ENOENT || result === -Errno.ENOTDIR
 }
 
 /**
@@ -34,7 +38,6 @@ export class BackingTree implements InodeHome {
   private handleMountFd: number
   readonly inodes: InodeTable
   readonly fds: FdCache<Inode>
-  private readonly nameBytes = Buffer.alloc(NAME_BYTES_MAX)
   private readonly fdBytes = Buffer.alloc(16)
   /** For what is asked from outside of requests, so that no request's result is overwritten. */
   private readonly ownStat = new Statx()
@@ -79,8 +82,14 @@ export class BackingTree implements InodeHome {
 
   /** The inode of a request, asked for before any descriptor: now those of earlier requests can go. */
   inode(nodeid: number): Inode {
-    this.fds.tick()
+    this.tick()
     return this.inodes.get(nodeid)
+  }
+
+  /** Another request begins. */
+  tick(): void {
+    this.fds.tick()
+    this.inodes.tick()
   }
 
   /**
@@ -106,21 +115,23 @@ export class BackingTree implements InodeHome {
   }
 
   private openByName(inode: Inode): number {
-    if (inode.parent === null || !inode.hasName) return -Errno.ESTALE
-    const parentFd = this.pathFd(inode.parent)
+    const { parent } = inode
+    if (parent === null || !inode.hasName) return -Errno.ESTALE
+    const parentFd = this.pathFd(parent)
     if (parentFd < 0) return parentFd
-    const fd = this.openAt(parentFd, this.nameZ(inode.name), PATH_FLAGS, 0)
-    if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return -Errno.ESTALE
+    const fd = this.openAt(parentFd, inode.nameZ, PATH_FLAGS, 0)
+    if (isGone(fd)) return -Errno.ESTALE
     if (fd < 0) return fd
-    if (this.ownStat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK) === 0 && inode.matches(this.ownStat))
-      return fd
+    const result = this.ownStat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK)
+    if (result === 0 && inode.matches(this.ownStat)) return fd
     raw.close(fd)
-    return -Errno.ESTALE
+    return result < 0 ? result : -Errno.ESTALE
   }
 
   private openByHandle(inode: Inode): number {
-    if (inode.handle === null) return -Errno.ESTALE
-    return raw.openByHandleAt(this.handleMountFd, inode.handle, c.O_PATH | c.O_CLOEXEC)
+    const { handle } = inode
+    if (handle === null) return -Errno.ESTALE
+    return raw.openByHandleAt(this.handleMountFd, handle, c.O_PATH | c.O_CLOEXEC)
   }
 
   /** openat(2) that makes room if the process has too many descriptors. */
@@ -161,29 +172,19 @@ export class BackingTree implements InodeHome {
     return this.fdBytes
   }
 
-  /** A name as a system call takes it; valid until the next call. */
-  nameZ(name: string): Buffer {
-    const length = this.nameBytes.write(name, 0, 'latin1')
-    this.nameBytes[length] = 0
-    return this.nameBytes
-  }
-
   /**
    * What stat says of the file, into `stat`: by descriptor if there is one, else by name, which saves opening it.
    * @returns 0 or a negative errno.
    */
   stat(inode: Inode, stat: Statx): number {
-    if (
-      inode.fd < 0 &&
-      inode.createdFd < 0 &&
-      inode.handle === null &&
-      inode.hasName &&
-      inode.parent !== null
-    ) {
-      const parentFd = this.pathFd(inode.parent)
+    const isByName = inode.fd < 0 && inode.createdFd < 0 && inode.hasName && !inode.hasHandle
+    const parent = isByName ? inode.parent : null
+    if (parent !== null) {
+      const parentFd = this.pathFd(parent)
       if (parentFd < 0) return parentFd
-      const result = this.statAt(parentFd, this.nameZ(inode.name), stat)
-      return result === 0 && inode.matches(stat) ? 0 : -Errno.ESTALE
+      const result = this.statAt(parentFd, inode.nameZ, stat)
+      if (isGone(result)) return -Errno.ESTALE
+      return result === 0 && !inode.matches(stat) ? -Errno.ESTALE : result
     }
     const fd = this.pathFd(inode)
     return fd < 0 ? fd : this.statFd(fd, stat)
@@ -232,7 +233,10 @@ export class BackingTree implements InodeHome {
 
   /** Closes a descriptor to make room. What is needed to find the file again is taken first. */
   private evict(inode: Inode): void {
-    if (inode.handle === null && this.handleMountFd >= 0) inode.handle = this.takeHandle(inode.fd)
+    if (!inode.hasHandle && this.handleMountFd >= 0) {
+      const handle = this.takeHandle(inode.fd)
+      if (handle !== null) inode.handle = handle
+    }
     raw.close(inode.fd)
     inode.fd = -1
   }

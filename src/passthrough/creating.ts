@@ -130,7 +130,7 @@ export class Creating {
     if (nameZ === null) this.keepNameless(inode, fd)
     const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)
     if (typeof handle === 'number') {
-      tree.inodes.forget(inode, 1)
+      tree.inodes.forget(inode.nodeid, 1)
       return handle
     }
     gate.opened(request, handle)

@@ -172,7 +172,7 @@ export class Directories {
     add: (handle: DirectoryHandle, nameZ: Buffer, index: number) => boolean,
   ): Answer<Ok> {
     const handle = this.handle(fh)
-    this.core.tree.fds.tick()
+    this.core.tree.tick()
     const sought = handle.seek(offset)
     if (sought < 0) return sought
     for (let count = 0; ; count++) {
@@ -196,14 +196,13 @@ export class Directories {
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
     if (!writer.fits(name.length)) return false
-    const text = nameZ.toString('latin1', 0, nameZ.length - 1)
-    if (this.isKnown(handle, text)) {
+    if (this.isKnown(handle, nameZ)) {
       return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     }
     const result = tree.statAt(handle.fd, nameZ, stat)
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, text)
+    const inode = tree.inodes.see(stat, handle.inode, nameZ)
     const entry = entryReply(inode, stat, options)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
@@ -215,11 +214,11 @@ export class Directories {
    * Was the kernel told of this entry so recently that it need not be told again? Then the listing says nothing
    * about it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
    */
-  private isKnown(handle: DirectoryHandle, name: string): boolean {
+  private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
     const { tree, options } = this.core
     const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
     if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
-    if (inode.parent !== handle.inode || inode.name !== name || !inode.hasName) return false
+    if (inode.parentSlot !== handle.inode.slot || !inode.hasName || !inode.isCalled(nameZ)) return false
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
     return options.nowMs() - inode.toldAtMs < validMs / 2
   }
