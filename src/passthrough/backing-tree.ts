@@ -13,12 +13,20 @@ const MASK = STATX_BASIC_STATS | STATX_BTIME
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const HANDLE_BYTES_MAX = 128
 
-/** Half of what the process may open; the rest is for open files, and for what else the engine has. */
-function defaultFdCount(): number {
+/** What the engine has open besides files of the mount, about. */
+const OWN_FD_COUNT = 40
+const PATH_FD_COUNT_MAX = 10_000
+const SPARE_FD_COUNT_MAX = 64
+
+function fdLimit(): number {
   const limits = Buffer.alloc(16)
-  check(raw.prlimit(0, 7, null, limits), 'prlimit')
-  const soft = limits.readBigUInt64LE(0)
-  return Math.max(64, Number(soft > 20_000n ? 20_000n : soft) >> 1)
+  check(raw.prlimit(0, c.RLIMIT_NOFILE, null, limits), 'prlimit')
+  return Number(limits.readBigUInt64LE(0))
+}
+
+/** Half of what the process may open for files; the rest is for those that programs have open. */
+function defaultPathFdCount(limit: number): number {
+  return Math.max(8, Math.min(PATH_FD_COUNT_MAX, (limit - OWN_FD_COUNT) >> 1))
 }
 
 /** Does this failure mean that a name leads to a file no more? */
@@ -38,6 +46,13 @@ export class BackingTree implements InodeHome {
   private handleMountFd: number
   readonly inodes: InodeTable
   readonly fds: FdCache<Inode>
+  /**
+   * Descriptors from this one on are for what comes and goes within a request, and for starting threads: when programs
+   * have opened all that the engine may, those that open nothing must not notice.
+   */
+  private readonly spareFd: number
+  /** Has a descriptor been among the spare ones since we last made sure? */
+  private isNearLimit = false
   private readonly fdBytes = Buffer.alloc(16)
   /** For what is asked from outside of requests, so that no request's result is overwritten. */
   private readonly ownStat = new Statx()
@@ -57,7 +72,10 @@ export class BackingTree implements InodeHome {
     this.dropped = dropped
     const rootStat = new Statx().read(rootFd, EMPTY_PATH, c.AT_EMPTY_PATH)
     this.inodes = new InodeTable(rootStat, this, (inode) => this.drop(inode))
-    this.fds = new FdCache(fdCountMax === 0 ? defaultFdCount() : fdCountMax, (inode) => this.evict(inode))
+    const limit = fdLimit()
+    this.spareFd = limit - Math.min(SPARE_FD_COUNT_MAX, Math.floor(limit * 0.4))
+    const pathFdCountMax = fdCountMax === 0 ? defaultPathFdCount(limit) : fdCountMax
+    this.fds = new FdCache(pathFdCountMax, (inode) => this.evict(inode))
     this.inodes.root.fd = rootFd
     const procPath = Buffer.from('/proc/self/fd\0')
     this.procFd = check(
@@ -134,12 +152,33 @@ export class BackingTree implements InodeHome {
     return raw.openByHandleAt(this.handleMountFd, handle, c.O_PATH | c.O_CLOEXEC)
   }
 
-  /** openat(2) that makes room if the process has too many descriptors. */
+  /** openat(2) that makes room if the process, or the system, has too many descriptors. */
   openAt(dirfd: number, nameZ: Uint8Array, flags: number, mode: number): number {
-    const fd = raw.openat(dirfd, nameZ, flags, mode)
-    if (fd !== -Errno.EMFILE) return fd
-    this.fds.trim(this.fds.size >> 1)
-    return raw.openat(dirfd, nameZ, flags, mode)
+    let fd = raw.openat(dirfd, nameZ, flags, mode)
+    if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) {
+      this.fds.trim(this.fds.size >> 1)
+      fd = raw.openat(dirfd, nameZ, flags, mode)
+    }
+    // Numbers are given from the lowest on, so this one tells how many there are.
+    if (fd >= this.spareFd) this.isNearLimit = true
+    return fd
+  }
+
+  /** May a program's open keep a descriptor of ours? If not, the program is to be told EMFILE. */
+  hasRoom(): boolean {
+    if (!this.isNearLimit) return true
+    if (!this.isSpareFree()) {
+      this.fds.trim(this.fds.size >> 1)
+      if (!this.isSpareFree()) return false
+    }
+    this.isNearLimit = false
+    return true
+  }
+
+  private isSpareFree(): boolean {
+    const fd = raw.openat(this.procFd, DOT, c.O_PATH | c.O_CLOEXEC, 0)
+    if (fd >= 0) raw.close(fd)
+    return fd >= 0 && fd < this.spareFd
   }
 
   /** Opens the file of an inode for I/O. Neither creates nor truncates. */

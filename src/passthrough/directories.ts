@@ -18,6 +18,8 @@ import type { Inode } from './inode-table.js'
 import { LaterAnswer } from './later.js'
 
 const BATCH_BYTES = 32 << 10
+/** A program may ask for a megabyte of names at once; the others would wait until all of them are looked at. */
+const ENTRIES_PER_REPLY_MAX = 512
 /** struct linux_dirent64: ino, off, reclen, type, name. */
 const RECORD = { ino: 0, off: 8, length: 16, type: 18, name: 19 } as const
 const DOT = 0x2e
@@ -134,6 +136,7 @@ export class Directories {
   opendir(request: RequestInfo, flags: number): Answer<OpenReply> {
     const { tree, files } = this.core
     const inode = tree.inode(request.nodeid)
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const batch = this.spareBatches.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
@@ -175,7 +178,7 @@ export class Directories {
     this.core.tree.tick()
     const sought = handle.seek(offset)
     if (sought < 0) return sought
-    for (let count = 0; ; count++) {
+    for (let count = 0; count < ENTRIES_PER_REPLY_MAX; count++) {
       const filled = handle.fill()
       if (filled < 0) return count > 0 ? OK : filled
       if (filled === 0) return OK
@@ -183,6 +186,7 @@ export class Directories {
       if (!add(handle, nameZ, handle.index + 1)) return OK
       handle.advance()
     }
+    return OK
   }
 
   private addPlus(
