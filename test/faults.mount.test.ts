@@ -53,11 +53,6 @@ function differences(all: readonly Outcome[], known: readonly string[] = []): Ou
   return all.filter(({ call, plain, mount }) => plain !== mount && !known.includes(call))
 }
 
-/** The calls whose outcome on the mount is this one. */
-function callsWith(all: readonly Outcome[], outcome: string): string[] {
-  return all.filter(({ mount }) => mount === outcome).map(({ call }) => call)
-}
-
 const WAYS = [
   { way: 'with passthrough', options: [] },
   { way: 'without passthrough', options: ['--no-passthrough'] },

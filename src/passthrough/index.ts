@@ -78,7 +78,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     saysGroups: false,
   }
   const names = new Names(core)
-  const creating = new Creating(core, names)
+  const creating = new Creating(core)
   const attributes = new SettingAttributes(core)
   const opening = new Opening(core, attributes)
   const data = new Data(core)
