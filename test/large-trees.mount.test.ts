@@ -6,7 +6,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
-import { controlDirectory } from './support/events.js'
 import { eventually } from './support/eventually.js'
 import { HOLDFAST, program } from './support/programs.js'
 import { inSandbox, type Sandbox } from './support/sandbox.js'
@@ -45,7 +44,8 @@ function fdCount(pid: number): number {
 }
 
 async function inodeCount(box: Sandbox, mount: string): Promise<number> {
-  const metrics = await box.must('cat "$1"', { args: [`${await controlDirectory(box, mount)}/metrics`] })
+  const control = box.mounts().find(({ target }) => target === mount)?.source
+  const metrics = await box.must('cat "$1"', { args: [`${control}/metrics`] })
   return Number(/^holdfast_inodes (\d+)/m.exec(metrics)?.[1])
 }
 
@@ -114,7 +114,7 @@ test(
 async function mountedWithLimit(box: Sandbox, limit: number, ...options: string[]) {
   const [tree, mount] = [`${box.outside}/fs`, `${box.outside}/mnt`]
   await box.must('mkdir "$1" "$2" && mount -t tmpfs -o nr_inodes=0 tmpfs "$1"', { args: [tree, mount] })
-  await box.must('ulimit -n "$1"; exec setpriv --bounding-set -sys_resource "${@:2}"', {
+  await box.must('ulimit -n "$1"; shift; exec setpriv --bounding-set -sys_resource "$@"', {
     args: [String(limit), HOLDFAST, 'mount', tree, mount, ...options],
   })
   return { tree, mount }
@@ -127,7 +127,7 @@ test(
     await manyfiles(box, 'wide', `${tree}/wide`, 2000)
     const engine = await enginePid(box)
     const holder = box.start([program('manyfiles'), 'open', `${mount}/wide`, '2000'], { stdin: 'pipe' })
-    await holder.says('opened')
+    await holder.says('opened', 60_000)
     expect(holder.stdout).toBe('opened 2000\n')
     expect(fdCount(engine)).toBeLessThan(256)
     expect(await box.must('ls "$1" | wc -l', { args: [`${mount}/wide`] })).toBe('2000\n')
@@ -147,11 +147,15 @@ test.each([64, 256])(
       await manyfiles(box, 'make', tree, 100, 3)
       const engine = await enginePid(box)
       const holder = box.start([program('manyfiles'), 'open', `${mount}/wide`, '1000'], { stdin: 'pipe' })
-      await holder.says('opened')
+      await holder.says('opened', 60_000)
       expect(holder.stdout).toMatch(/^opened \d+, then EMFILE\n$/)
       // Programs that open nothing, in more directories than there are descriptors.
-      const others =
-        'stat -c %s "$1"/d*/* | sort -u; mkdir "$1/new" && chmod 700 "$1/new" && rmdir "$1/new"; rm "$1/d00005/file-0000001.txt"; mv "$1/d00006" "$1/d6"; truncate -s 5 "$1/d6/file-0000000.txt"; stat -c %s "$1/d6/file-0000000.txt"'
+      const others = [
+        'stat -c %s "$1"/d*/* | sort -u; mkdir "$1/new" && chmod 700 "$1/new" && rmdir "$1/new"',
+        'rm "$1/d00005/file-0000001.txt" && mv "$1/d00006" "$1/d6"',
+        'python3 -c "import os, sys; os.truncate(sys.argv[1], 5)" "$1/d6/file-0000000.txt"',
+        'stat -c %s "$1/d6/file-0000000.txt"',
+      ].join('\n')
       expect(await box.must(others, { args: [mount] })).toBe('0\n5\n')
       expect(fdCount(engine)).toBeLessThanOrEqual(limit)
       holder.closeInput()

@@ -85,7 +85,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('file')) return -Errno.EMFILE
     const openFlags = OpenFiles.dataFlags(flags) | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
       tree.openAt(parentFd, nameZ, openFlags, mode & MODE_BITS),
@@ -101,7 +101,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('file')) return -Errno.EMFILE
     const exclusive = flags & c.O_EXCL
     const access = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>

@@ -136,7 +136,7 @@ export class Directories {
   opendir(request: RequestInfo, flags: number): Answer<OpenReply> {
     const { tree, files } = this.core
     const inode = tree.inode(request.nodeid)
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('listing')) return -Errno.EMFILE
     const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const batch = this.spareBatches.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
