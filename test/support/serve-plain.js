@@ -58,21 +58,18 @@ const fileSystem = createPassthrough({
   io,
   fuseFd: device.fd,
   options: {
-    passthrough: !values['no-passthrough'],
+    without: new Set(values['no-passthrough'] ? ['passthrough'] : []),
     maxStackDepth: Number(values['stack-depth']),
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
     nowMs: () => performance.now(),
   },
 })
-const wanted = fileSystem.wantedInit
 let bugCount = 0
 const session = new FuseSession({
   transport: device,
   fileSystem,
-  wantedFlags: wanted.flags,
-  maxWrite: wanted.maxWriteBytes,
-  ...(wanted.maxStackDepth > 0 ? { maxStackDepth: wanted.maxStackDepth } : {}),
+  ...fileSystem.wantedInit,
   reportBug(error) {
     bugCount++
     writeSync(2, `bug: ${error instanceof Error ? error.stack : String(error)}\n`)
