@@ -16,12 +16,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import * as abi from '../control/formats/abi.js'
 import { INIT_FLAGS, KernelLacksError, KernelTooOldError, structs as s } from '../fuse/index.js'
 import { encodeFields } from '../fuse/testing.js'
+import { DEFAULT_POLICY } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
 import { testDirectory } from '../linux/test-directory.js'
 import { TestShell } from '../linux/test-shell.js'
-import { FEATURES } from '../passthrough/index.js'
+import { FEATURES, threadIdentity } from '../passthrough/index.js'
+import { LeaseService } from './lease-service.js'
 import {
   type Caller,
   callerOf,
@@ -83,22 +85,52 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
+  for (const { kernel } of started.values()) kernel.end()
   for (const shell of shells) await shell.kill()
 })
 
-const started: SimulatedKernel[] = []
+const bugs: unknown[] = []
+const reportBug = (bug: unknown) => void bugs.push(bug)
+const service = new LeaseService(DEFAULT_POLICY, reportBug)
+/** One of each kind: making one takes longer than a test. */
+const started = new Map<Variant, { kernel: SimulatedKernel; tree: string }>()
+let fileCount = 0
 
-function start(variant: Variant): { kernel: SimulatedKernel; tree: string } {
-  const tree = mkdtempSync(path.join(directory, 'tree-'))
-  writeFileSync(path.join(tree, 'file'), 'x'.repeat(SIZE))
-  if (isRoot) chownSync(path.join(tree, 'file'), USER, GROUP)
-  const kernel = new SimulatedKernel(variant, tree)
-  started.push(kernel)
-  return { kernel, tree }
+/** The file system lives in this thread and has taken on ids of callers, and given up a capability. */
+function asOurselves<T>(action: () => T): T {
+  const identity = threadIdentity()
+  identity.becomeDaemon()
+  return identity.keepingSetid(action)
+}
+
+function modeOf(file: string): string {
+  return (statSync(file).mode & 0o7777).toString(8)
+}
+
+function chmod(file: string, mode: number): void {
+  asOurselves(() => chmodSync(file, mode))
+}
+
+/** A kernel, and a fresh file of its tree. */
+function start(variant: Variant): { kernel: SimulatedKernel; tree: string; name: string; file: string } {
+  let found = started.get(variant)
+  if (found === undefined) {
+    const tree = asOurselves(() => mkdtempSync(path.join(directory, 'tree-')))
+    found = { kernel: new SimulatedKernel(variant, tree, { service, reportBug }, started.size), tree }
+    started.set(variant, found)
+  }
+  const name = `file-${++fileCount}`
+  const file = path.join(found.tree, name)
+  asOurselves(() => {
+    writeFileSync(file, 'x'.repeat(SIZE))
+    if (isRoot) chownSync(file, USER, GROUP)
+  })
+  return { ...found, name, file }
 }
 
 afterEach(() => {
-  for (const { bugs } of started.splice(0)) expect(bugs).toEqual([])
+  for (const { kernel } of started.values()) kernel.closeAll()
+  expect(bugs).toEqual([])
 })
 
 function lease(kernel: SimulatedKernel, file: OpenedFile, level: 'normal' | 'exclusive'): void {
@@ -120,18 +152,18 @@ describe.each(ROWS)('on FUSE $title', (variant) => {
   })
 
   test('every operation that this kernel has is answered in terms that it knows', () => {
-    const { kernel, tree } = start(variant)
-    symlinkSync('file', path.join(tree, 'link'))
+    const { kernel, tree, name } = start(variant)
+    asOurselves(() => symlinkSync(name, path.join(tree, 'link')))
     const made = kernel.create('made', c.O_RDWR, 0o666, 0o027, holder)
     expect(statSync(path.join(tree, 'made')).mode & 0o777).toBe(0o640)
     expect(kernel.write(made, 'hello', holder)).toBe(0)
     expect(kernel.read(made, 100, holder)).toBe('hello')
     kernel.close(made, holder)
-    const file = kernel.mustOpen('file', c.O_RDWR, holder)
-    expect(kernel.list(holder)).toEqual(['.', '..', 'file', 'link', 'made'])
+    const file = kernel.mustOpen(name, c.O_RDWR, holder)
+    expect(kernel.list(holder)).toEqual(expect.arrayContaining(['.', '..', name, 'link', 'made']))
     kernel.setxattr(file.nodeid, 'user.holdfast', Buffer.from('v'), holder)
     const link = kernel.lookup('link', holder)
-    expect(kernel.call('READLINK', holder, link).body.toString()).toBe('file')
+    expect(kernel.call('READLINK', holder, link).body.toString()).toBe(name)
     expect(kernel.call('STATFS', holder, 1).errno).toBe(0)
     const lseekIn = encodeFields(s.lseekIn, { fh: file.fh, whence: 3 })
     expect(kernel.call('LSEEK', holder, file.nodeid, lseekIn).errno).toBe(0)
@@ -159,113 +191,121 @@ describe.each(ROWS)('on FUSE $title', (variant) => {
   })
 
   test('X1: under an exclusive lease every change is refused, and not a byte is gone', () => {
-    const { kernel, tree } = start(variant)
-    const held = kernel.mustOpen('file', c.O_RDWR, holder)
+    const { kernel, name, file: place } = start(variant)
+    const held = kernel.mustOpen(name, c.O_RDWR, holder)
     lease(kernel, held, 'exclusive')
-    const file = kernel.mustOpen('file', c.O_RDWR, other)
+    const file = kernel.mustOpen(name, c.O_RDWR, other)
     expect(kernel.truncate(file.nodeid, 0, null, other)).toBe(Errno.ETXTBSY)
     expect(kernel.truncate(file.nodeid, 100, file, other)).toBe(Errno.ETXTBSY)
     expect(kernel.fallocate(file, PUNCH_HOLE, 4096, other)).toBe(Errno.ETXTBSY)
     expect(kernel.fallocate(file, c.FALLOC_FL_ZERO_RANGE, 4096, other)).toBe(Errno.ETXTBSY)
-    expect(kernel.open('file', c.O_RDWR | c.O_TRUNC, other)).toEqual({ errno: Errno.ETXTBSY })
-    expect(kernel.open('file', c.O_TRUNC, holder)).toEqual({ errno: Errno.EDEADLK })
+    expect(kernel.open(name, c.O_RDWR | c.O_TRUNC, other)).toEqual({ errno: Errno.ETXTBSY })
+    expect(kernel.open(name, c.O_TRUNC, holder)).toEqual({ errno: Errno.EDEADLK })
     const copy = { fh_in: file.fh, fh_out: file.fh, nodeid_out: file.nodeid, off_out: 0, len: 100 }
     const copied = kernel.call('COPY_FILE_RANGE', other, file.nodeid, encodeFields(s.copyFileRangeIn, copy))
     expect(copied.errno).toBe(Errno.EXDEV)
-    expect(readFileSync(path.join(tree, 'file'), 'latin1')).toBe('x'.repeat(SIZE))
+    expect(readFileSync(place, 'latin1')).toBe('x'.repeat(SIZE))
     // L7: it goes with the last close.
     kernel.close(held, holder)
     expect(kernel.truncate(file.nodeid, 100, file, other)).toBe(0)
   })
 
   test('B1, B2, B4: a normal lease makes every change wait, wakes who polls, and lets it go on', () => {
-    const { kernel, tree } = start(variant)
-    const held = kernel.mustOpen('file', c.O_RDWR, holder)
-    const file = kernel.mustOpen('file', c.O_RDWR, other)
+    const { kernel, name, file: place } = start(variant)
+    const held = kernel.mustOpen(name, c.O_RDWR, holder)
+    const file = kernel.mustOpen(name, c.O_RDWR, other)
     const changes = [
       () => kernel.truncate(file.nodeid, 6000, null, other),
       () => kernel.truncate(file.nodeid, 5000, file, other),
       () => kernel.fallocate(file, PUNCH_HOLE, 4096, other),
-      () => kernel.open('file', c.O_RDWR | c.O_TRUNC, other),
+      () => kernel.open(name, c.O_RDWR | c.O_TRUNC, other),
     ]
     for (const [index, change] of changes.entries()) {
       lease(kernel, held, 'normal')
-      const pollIn = encodeFields(s.pollIn, { fh: held.fh, kh: index + 1, flags: 1, events: c.POLLPRI })
+      const pollIn = encodeFields(s.pollIn, {
+        fh: held.fh,
+        kh: BigInt(index + 1),
+        flags: 1,
+        events: c.POLLPRI,
+      })
       expect(kernel.call('POLL', holder, held.nodeid, pollIn).errno).toBe(0)
-      const before = statSync(path.join(tree, 'file'))
+      const before = statSync(place)
       const waiting = change()
       if (typeof waiting !== 'bigint') throw new Error(`it does not wait: ${JSON.stringify(waiting)}`)
       expect(kernel.polled.at(-1)).toBe(BigInt(index + 1))
       expect(kernel.answerTo(waiting)).toBeNull()
-      expect(statSync(path.join(tree, 'file'))).toEqual(before)
+      expect(statSync(place)).toEqual(before)
       expect(kernel.ioctl(held, abi.RELEASE, abi.encodeU64(0), holder).errno).toBe(0)
       expect(kernel.answerTo(waiting)).toMatchObject({ errno: 0 })
-      expect(statSync(path.join(tree, 'file'))).not.toEqual(before)
+      expect(statSync(place)).not.toEqual(before)
     }
-    expect(statSync(path.join(tree, 'file')).size).toBe(0)
+    expect(statSync(place).size).toBe(0)
   })
 
   test('B6: who may not wait is told EAGAIN, as far as the kernel says who that is', () => {
-    const { kernel } = start(variant)
-    lease(kernel, kernel.mustOpen('file', c.O_RDWR, holder), 'normal')
+    const { kernel, name } = start(variant)
+    lease(kernel, kernel.mustOpen(name, c.O_RDWR, holder), 'normal')
     const flags = c.O_RDWR | c.O_NONBLOCK
-    const file = kernel.mustOpen('file', flags, other)
+    const file = kernel.mustOpen(name, flags, other)
     expect(kernel.truncate(file.nodeid, 0, file, other)).toBe(Errno.EAGAIN)
-    const opened = kernel.open('file', flags | c.O_TRUNC, other)
+    const opened = kernel.open(name, flags | c.O_TRUNC, other)
     if (kernel.has('FUSE_ATOMIC_O_TRUNC')) expect(opened).toEqual({ errno: Errno.EAGAIN })
     else expect(typeof opened).toBe('bigint')
   })
 
-  const CHANGES: Readonly<Record<string, (kernel: SimulatedKernel, caller: Caller) => void>> = {
-    'a write': (kernel, caller) => {
-      const file = kernel.mustOpen('file', c.O_RDWR, caller)
+  const CHANGES: Readonly<Record<string, (kernel: SimulatedKernel, name: string, caller: Caller) => void>> = {
+    'a write': (kernel, name, caller) => {
+      const file = kernel.mustOpen(name, c.O_RDWR, caller)
       expect(kernel.write(file, 'y', caller)).toBe(0)
       kernel.close(file, caller)
     },
-    ftruncate: (kernel, caller) => {
-      const file = kernel.mustOpen('file', c.O_RDWR, caller)
+    ftruncate: (kernel, name, caller) => {
+      const file = kernel.mustOpen(name, c.O_RDWR, caller)
       expect(kernel.truncate(file.nodeid, 5, file, caller)).toBe(0)
       kernel.close(file, caller)
     },
-    'an open with O_TRUNC': (kernel, caller) => {
-      kernel.close(kernel.mustOpen('file', c.O_RDWR | c.O_TRUNC, caller), caller)
+    'an open with O_TRUNC': (kernel, name, caller) => {
+      kernel.close(kernel.mustOpen(name, c.O_RDWR | c.O_TRUNC, caller), caller)
     },
-    fallocate: (kernel, caller) => {
-      const file = kernel.mustOpen('file', c.O_RDWR, caller)
+    fallocate: (kernel, name, caller) => {
+      const file = kernel.mustOpen(name, c.O_RDWR, caller)
       expect([0, Errno.EOPNOTSUPP]).toContain(kernel.fallocate(file, PUNCH_HOLE, 4096, caller))
       kernel.close(file, caller)
     },
   }
 
-  test.each(Object.keys(CHANGES))('%s by an ordinary user takes the setuid and setgid bits', (name) => {
-    const { kernel, tree } = start(variant)
-    chmodSync(path.join(tree, 'file'), 0o6777)
-    CHANGES[name]?.(kernel, user)
-    // In a container without CAP_FSETID, and for an ordinary user, nobody keeps them.
+  test('writing, truncating and punching by an ordinary user take the setuid and setgid bits', () => {
     expect(user.keepsSetid).toBe(false)
-    expect((statSync(path.join(tree, 'file')).mode & 0o7777).toString(8)).toBe('777')
+    for (const [change, make] of Object.entries(CHANGES)) {
+      const { kernel, name, file } = start(variant)
+      chmod(file, 0o6777)
+      make(kernel, name, user)
+      expect([change, modeOf(file)]).toEqual([change, '777'])
+    }
   })
 
-  test.skipIf(!isRoot).each(Object.keys(CHANGES))('%s by root leaves them (root)', (name) => {
-    const { kernel, tree } = start(variant)
-    chmodSync(path.join(tree, 'file'), 0o6777)
-    CHANGES[name]?.(kernel, other)
-    expect((statSync(path.join(tree, 'file')).mode & 0o7777).toString(8)).toBe('6777')
+  test.skipIf(!isRoot)('by root they leave them (root)', () => {
+    for (const [change, make] of Object.entries(CHANGES)) {
+      const { kernel, name, file } = start(variant)
+      chmod(file, 0o6777)
+      make(kernel, name, other)
+      expect([change, modeOf(file)]).toEqual([change, '6777'])
+    }
   })
 
   test.skipIf(!isRoot)(
     'who is in the group of the directory may make a setgid file there, nobody else (root)',
     () => {
       const { kernel, tree } = start(variant)
-      chownSync(tree, USER, GROUP)
-      chmodSync(tree, 0o2777)
+      asOurselves(() => chownSync(tree, USER, GROUP))
+      chmod(tree, 0o2777)
       for (const [name, caller, mode] of [
         ['by-user', user, 0o755],
         ['by-member', member, 0o2755],
       ] as const) {
         kernel.close(kernel.create(name, c.O_RDWR, 0o2755, 0, caller), caller)
         const made = statSync(path.join(tree, name))
-        expect([made.gid, (made.mode & 0o7777).toString(8)]).toEqual([GROUP, mode.toString(8)])
+        expect([made.gid, modeOf(path.join(tree, name))]).toEqual([GROUP, mode.toString(8)])
       }
     },
   )
@@ -273,22 +313,21 @@ describe.each(ROWS)('on FUSE $title', (variant) => {
   test.skipIf(!isRoot)(
     'an ACL that is set by who is not in the group of the file costs the setgid bit (root)',
     () => {
-      const { kernel, tree } = start(variant)
-      const file = path.join(tree, 'file')
+      const { kernel, name, file } = start(variant)
       for (const [caller, kills] of [
         [user, true],
         [member, false],
       ] as const) {
-        chmodSync(file, 0o2777)
+        chmod(file, 0o2777)
         const errno = kernel.setxattr(
-          kernel.lookup('file', caller),
+          kernel.lookup(name, caller),
           'system.posix_acl_access',
           ACL,
           caller,
           kills,
         )
         expect(errno).toBe(0)
-        expect((statSync(file).mode & 0o7777).toString(8)).toBe(kills ? '775' : '2775')
+        expect(modeOf(file)).toBe(kills ? '775' : '2775')
       }
     },
   )

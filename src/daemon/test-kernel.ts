@@ -21,15 +21,14 @@ import {
   WRITE_FLAGS,
 } from '../fuse/index.js'
 import { encodeFields, encodeInitRequest, encodeRequest, ScriptedTransport } from '../fuse/testing.js'
-import { DEFAULT_POLICY } from '../lease/index.js'
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
-import { open } from '../linux/files.js'
-import { createPassthrough, DEFAULT_OPTIONS, InlineIo } from '../passthrough/index.js'
+import { close, open } from '../linux/files.js'
+import { createPassthrough, DEFAULT_OPTIONS, InlineIo, type Passthrough } from '../passthrough/index.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
-import { LeaseService } from './lease-service.js'
+import type { LeaseService } from './lease-service.js'
 
 /** Who makes a system call. */
 export interface Caller {
@@ -46,6 +45,14 @@ export interface Variant {
   readonly minor: number
   /** What INIT offers, `flags | flags2 << 32`. */
   readonly offered: bigint
+}
+
+const NOBODY: Caller = { pid: 0, uid: 0, gid: 0, keepsSetid: true, groups: [] }
+
+/** What all kernels of a test share. */
+interface Parts {
+  readonly service: LeaseService
+  readonly reportBug: (error: unknown) => void
 }
 
 /** Everything that a kernel of this minor can offer. */
@@ -72,46 +79,46 @@ export interface OpenedFile {
 
 export class SimulatedKernel {
   readonly variant: Variant
-  readonly service: LeaseService
   /** What was agreed on, by the answer to INIT. */
   readonly agreed: bigint
   readonly initReply: ReturnType<typeof s.initOut.decode>
   /** `kh` of each FUSE_NOTIFY_POLL. */
   readonly polled: bigint[] = []
-  readonly bugs: unknown[] = []
   /** What was sent, for a look at the way that was taken. */
   readonly sent: OpcodeName[] = []
   readonly #transport = new ScriptedTransport()
   readonly #session: FuseSession
+  readonly #fileSystem: Passthrough
+  readonly #fuseFd = open('/dev/null', c.O_RDWR)
   readonly #answers = new Map<bigint, Answered>()
   readonly #opcodes = new Map<bigint, OpcodeName>()
   #nextUnique = 2n
   #wantsNoFlush = false
 
-  constructor(variant: Variant, directory: string) {
+  /** @param index of the mount, of which each has its own within one service. */
+  constructor(variant: Variant, directory: string, parts: Parts, index: number) {
+    const { service, reportBug } = parts
     this.variant = variant
-    const reportBug = (error: unknown) => this.bugs.push(error)
-    this.service = new LeaseService(DEFAULT_POLICY, reportBug)
     const notifier = createNotifier(this.#transport)
     const gate = new LeaseGate({
-      service: this.service,
-      ioctls: new Ioctls(this.service, { number: 0, control: '/run/holdfast/0', features: 0 }),
-      index: 0,
+      service,
+      ioctls: new Ioctls(service, { number: 0, control: '/run/holdfast/0', features: 0 }),
+      index,
       notifier: () => notifier,
       mountpoint: () => Buffer.from(directory),
     })
-    const fileSystem = createPassthrough({
+    this.#fileSystem = createPassthrough({
       rootFd: open(directory, c.O_PATH),
       gate,
       io: new InlineIo(),
       // Not a FUSE device: backing ids are tried on real mounts only (test/features.mount.test.ts).
-      fuseFd: open('/dev/null', c.O_RDWR),
+      fuseFd: this.#fuseFd,
       options: { ...DEFAULT_OPTIONS, nowMs: () => performance.now() },
     })
     this.#session = new FuseSession({
       transport: this.#transport,
-      fileSystem,
-      ...fileSystem.wantedInit,
+      fileSystem: this.#fileSystem,
+      ...this.#fileSystem.wantedInit,
       reportBug,
     })
     const init = encodeInitRequest(variant.minor, variant.offered)
@@ -121,6 +128,19 @@ export class SimulatedKernel {
     this.initReply = s.initOut.decode(body)
     this.agreed = BigInt(this.initReply.flags) | (BigInt(this.initReply.flags2) << 32n)
     assert(body.length === s.initOut.size, 'the answer to INIT has its size since 7.23')
+  }
+
+  /** Closes what programs have left open. */
+  closeAll(): void {
+    for (const { fh } of [...this.#fileSystem.openFiles()]) {
+      this.call('RELEASE', NOBODY, 1, encodeFields(s.releaseIn, { fh }))
+    }
+  }
+
+  end(): void {
+    this.closeAll()
+    this.#fileSystem.close()
+    close(this.#fuseFd)
   }
 
   has(flag: keyof typeof INIT_FLAGS): boolean {
@@ -176,7 +196,7 @@ export class SimulatedKernel {
       assert(error <= 0 && error > -512, `${name} is answered with ${error}`)
       assert(error === 0 || body.length === 0, `${name}: an error with a body`)
       if (error === 0) this.#check(name, body)
-      this.#answers.set(unique, { errno: -error, body: Buffer.from(body) })
+      this.#answers.set(unique, { errno: Math.abs(error), body: Buffer.from(body) })
     }
   }
 

@@ -106,14 +106,16 @@ export class Opening {
 
   /** Sets the size of a file; shrinking it asks the gate. */
   private changeSize<T extends object>(request: RequestInfo, change: SizeChange<T>): Answer<T> {
-    const { tree, stat, gate } = this.core
+    const { tree, stat, gate, features } = this.core
     const { inode, file, operation, size, writer, nonBlocking } = change
     const looked = tree.stat(inode, stat)
     if (looked < 0) return change.finish(looked)
     if (size >= stat.size) {
       const later = new LaterAnswer<T>()
       const done = (result: number) => later.give(change.finish(result))
-      const isByPath = operation === 'truncate' && file === null
+      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
+      const isByOpen = size === 0 && !features.has('atomic-o-trunc')
+      const isByPath = operation === 'truncate' && file === null && !isByOpen
       if (size === stat.size && !isByPath) done(this.keepSize(inode, size, writer))
       else this.setSize(inode, size, writer, done)
       return later.take(request, null)
