@@ -16,7 +16,7 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import { createIoThreads, type Features, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -35,7 +35,8 @@ export interface EngineOptions {
   readonly kind: 'run' | 'mount'
   readonly version: string
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -89,7 +90,10 @@ export class Engine {
       number: this.#place.number,
       control: this.#place.control,
       features:
-        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+        FEATURE_WAIT |
+        FEATURE_START |
+        FEATURE_QUERY |
+        (options.without.has('passthrough') ? 0 : FEATURE_PASSTHROUGH),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {
@@ -133,7 +137,7 @@ export class Engine {
       service: this.service,
       ioctls: this.#ioctls,
       io: this.#io,
-      passthrough: this.#options.passthrough,
+      without: this.#options.without,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -410,6 +414,7 @@ export class Engine {
       facts.push(['mount', pathText(mount.mountpoint).file])
       facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+      facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
   }
@@ -428,6 +433,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,
         pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),
