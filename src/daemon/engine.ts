@@ -177,6 +177,7 @@ export class Engine {
     }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#watchBypasses()
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watch(nodeLoopFd(), c.POLLIN, () => {
       this.#isNodeWaiting = true
@@ -206,6 +207,7 @@ export class Engine {
   /** What is due whatever the loop has just done. */
   #afterEach(): void {
     this.service.timePassed()
+    this.service.bypasses.turn()
     this.#keepReadersAlive()
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
@@ -221,6 +223,17 @@ export class Engine {
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)
+  }
+
+  /** What happens to leased files past the mount: while the watch rests, its descriptor is not waited for. */
+  #watchBypasses(): void {
+    const { bypasses } = this.service
+    bypasses.onListen = () =>
+      this.#watch(bypasses.fd, c.POLLIN, () => {
+        this.#poller.remove(bypasses.fd)
+        bypasses.take()
+      })
+    bypasses.onListen()
   }
 
   #watch(fd: number, events: number, handle: () => void): void {
@@ -243,10 +256,8 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const timeoutMs = this.service.timeoutMs()
-    if (this.#requestAgeMaxMs === null) return timeoutMs
-    const patienceMs = this.#requestAgeMaxMs / 4
-    return timeoutMs < 0 ? patienceMs : Math.min(timeoutMs, patienceMs)
+    const timeoutMs = sooner(this.service.timeoutMs(), this.service.bypasses.timeoutMs())
+    return this.#requestAgeMaxMs === null ? timeoutMs : sooner(timeoutMs, this.#requestAgeMaxMs / 4)
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
@@ -424,4 +435,10 @@ export class Engine {
       }
     }
   }
+}
+
+/** The shorter of two timeouts; negative is for ever. */
+function sooner(a: number, b: number): number {
+  if (a < 0) return b
+  return b < 0 ? a : Math.min(a, b)
 }

@@ -27,6 +27,7 @@ function birth(stat: Statx): number {
 export interface InodeHome {
   size(inode: Inode): number
   ownerUid(inode: Inode): number
+  nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']>
   backingFd(inode: Inode): number
   hold(inode: Inode): void
   letGo(inode: Inode): void
@@ -129,6 +130,10 @@ export class Inode implements FileNode, FdHolder {
 
   release(): void {
     this.home.letGo(this)
+  }
+
+  nameLeads(): ReturnType<FileNode['nameLeads']> {
+    return this.home.nameLeads(this)
   }
 
   backingFd(): number {
