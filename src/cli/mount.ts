@@ -25,6 +25,7 @@ import {
   openDebugLog,
   openTarget,
   type PolicyOptions,
+  parseCache,
   parsePolicy,
   serve,
   tellLimits,
@@ -40,6 +41,7 @@ export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
+  readonly cache?: string | undefined
   /** The list behind -o. */
   readonly options?: string | undefined
   /** For src/litmus: see `readClock`. */
@@ -55,6 +57,7 @@ export async function mount(
   const { attributes, ...listed } = parseMountOptions(given.options)
   const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
+  parseCache(options.cache)
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)

@@ -9,6 +9,7 @@ import {
   findWaysPast,
   launcherPid,
   openDebugLog,
+  parseCache,
   serve,
   tellLimits,
   tellWaysPast,
@@ -21,6 +22,7 @@ export interface RunOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
   readonly debug?: string | undefined
+  readonly cache?: string | undefined
 }
 
 export async function run(
@@ -29,6 +31,7 @@ export async function run(
   options: RunOptions,
 ): Promise<void> {
   const launcher = launcherPid()
+  parseCache(options.cache)
   const environment = readStrings(launcher, 'environ')
   const usedFds = launcherFds(launcher)
   // Relative paths must be opened before we leave the caller's directory.

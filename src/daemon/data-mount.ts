@@ -9,7 +9,13 @@ import type { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
-import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
+import {
+  CACHE_MODES,
+  type CacheMode,
+  createPassthrough,
+  type IoThreads,
+  type Passthrough,
+} from '../passthrough/index.js'
 import type { Attachment } from './attachment.js'
 import type { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
@@ -31,6 +37,7 @@ export interface DataMountOptions {
   readonly ioctls: Ioctls
   readonly io: IoThreads
   readonly passthrough: boolean
+  readonly cache: CacheMode
   readonly debug: ((line: string) => void) | undefined
   readonly reportBug: (error: unknown) => void
 }
@@ -90,7 +97,12 @@ export class DataMount {
       gate: this.gate,
       io: options.io,
       fuseFd: this.device.fd,
-      options: { passthrough: options.passthrough, maxStackDepth, nowMs: () => performance.now() },
+      options: {
+        passthrough: options.passthrough,
+        maxStackDepth,
+        ...CACHE_MODES[options.cache],
+        nowMs: () => performance.now(),
+      },
     })
     const wanted = this.fileSystem.wantedInit
     this.session = new FuseSession({

@@ -16,7 +16,7 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import { type CacheMode, createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -35,6 +35,8 @@ export interface EngineOptions {
   readonly version: string
   readonly policy?: LeasePolicy
   readonly passthrough: boolean
+  /** What the kernel may remember; `auto` if not said. */
+  readonly cache?: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -112,6 +114,10 @@ export class Engine {
     }
   }
 
+  get #cache(): CacheMode {
+    return this.#options.cache ?? 'auto'
+  }
+
   get control(): string {
     return this.#place.control
   }
@@ -132,6 +138,7 @@ export class Engine {
       ioctls: this.#ioctls,
       io: this.#io,
       passthrough: this.#options.passthrough,
+      cache: this.#cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -405,6 +412,7 @@ export class Engine {
       ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
+      ['cache', this.#cache],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated

@@ -129,6 +129,7 @@ export const FAN_MARK_ADD = 1
 export const FAN_MARK_REMOVE = 2
 
 export const RWF_NOWAIT = 8
+export const RWF_APPEND = 16
 
 export const POSIX_FADV_WILLNEED = 3
 

@@ -33,6 +33,13 @@ export const preadv2 = bind<[number, BigUint64Array, number, number, number]>('p
   'int64',
   'int',
 ])
+export const pwritev2 = bind<[number, BigUint64Array, number, number, number]>('pwritev2', 'int64', [
+  'int',
+  'ptr',
+  'int',
+  'int64',
+  'int',
+])
 export const statx = bind<[number, Path, number, number, Bytes]>('statx', 'int', [
   'int',
   'ptr',

@@ -48,8 +48,8 @@ export class Handle implements OpenFile {
 }
 
 /**
- * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset that the
- * kernel has worked out for us; O_DIRECT, because our buffers are not aligned for it and the program's alignment
+ * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset of a page that is
+ * written back (what is appended has no offset, see AT_END); O_DIRECT, because our buffers are not aligned for it and the program's alignment
  * was checked by the kernel; O_NOATIME stays, so that reads leave the time alone as they should.
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
@@ -69,9 +69,12 @@ export class OpenFiles {
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
-  constructor(tree: BackingTree, backingIds: BackingIds) {
+  private readonly keepsData: boolean
+
+  constructor(tree: BackingTree, backingIds: BackingIds, keepsData: boolean) {
     this.tree = tree
     this.backingIds = backingIds
+    this.keepsData = keepsData
   }
 
   get(fh: number): Handle {
@@ -195,9 +198,11 @@ export class OpenFiles {
     }
     // Each write comes to us at once in any case. What is read back would be found in the page cache, but who can
     // only write does not read, and leaving out that copy makes large writes half as fast again.
-    const isDirect = this.canWriteDirectly && (handle.flags & c.O_ACCMODE) === c.O_WRONLY
+    const isRead = (handle.flags & c.O_ACCMODE) !== c.O_WRONLY
+    const isDirect = this.canWriteDirectly && !(isRead && this.keepsData)
     const directly = FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES
-    const openFlags = FOPEN_FLAGS.FOPEN_KEEP_CACHE | FOPEN_FLAGS.FOPEN_NOFLUSH | (isDirect ? directly : 0)
+    const kept = this.keepsData ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
+    const openFlags = kept | FOPEN_FLAGS.FOPEN_NOFLUSH | (isDirect ? directly : 0)
     return { fh: handle.fh, openFlags, backingId: 0 }
   }
 }

@@ -10,6 +10,8 @@ export interface PassthroughOptions {
   readonly attrValidMs: number
   /** How long the kernel may believe that a name leads to a file, or to none, in milliseconds. */
   readonly entryValidMs: number
+  /** Without passthrough: may what was read be kept in the page cache from one open to the next, or at all? */
+  readonly keepsData: boolean
   /** O_PATH descriptors kept open at most; 0 derives it from RLIMIT_NOFILE. */
   readonly pathFdCountMax: number
   /** Backing ids kept for files that nobody has open at the moment. */
@@ -18,11 +20,23 @@ export interface PassthroughOptions {
   readonly nowMs: () => number
 }
 
+/**
+ * What the kernel may remember instead of asking; docs/LIMITS.md says what follows from each. With `strict` the answer
+ * to a lookup counts for the call that made it: its attributes are valid for the shortest time there is, a tick or two
+ * of the kernel's clock.
+ */
+export const CACHE_MODES = {
+  auto: { attrValidMs: 1000, entryValidMs: 1000, keepsData: true },
+  strict: { attrValidMs: 1, entryValidMs: 0, keepsData: true },
+  none: { attrValidMs: 0, entryValidMs: 0, keepsData: false },
+} as const satisfies Record<string, Partial<PassthroughOptions>>
+
+export type CacheMode = keyof typeof CACHE_MODES
+
 export const DEFAULT_OPTIONS: PassthroughOptions = {
   passthrough: true,
   maxStackDepth: 1,
-  attrValidMs: 1000,
-  entryValidMs: 1000,
+  ...CACHE_MODES.auto,
   pathFdCountMax: 0,
   idleBackingCountMax: 1024,
   nowMs: () => 0,
@@ -41,14 +55,11 @@ const WANTED_FLAGS =
   f.FUSE_BIG_WRITES |
   f.FUSE_DONT_MASK |
   f.FUSE_AUTO_INVAL_DATA |
-  f.FUSE_DO_READDIRPLUS |
-  f.FUSE_READDIRPLUS_AUTO |
   f.FUSE_ASYNC_DIO |
   f.FUSE_PARALLEL_DIROPS |
   f.FUSE_POSIX_ACL |
   f.FUSE_ABORT_ERROR |
   f.FUSE_MAX_PAGES |
-  f.FUSE_CACHE_SYMLINKS |
   f.FUSE_HANDLE_KILLPRIV_V2 |
   f.FUSE_SETXATTR_EXT |
   f.FUSE_INIT_EXT |
@@ -64,8 +75,12 @@ export interface WantedInit {
 }
 
 export function wantedInit(options: PassthroughOptions): WantedInit {
+  // Where names are not believed, what a listing says of them is asked again: it is not worth saying.
+  const believed = options.entryValidMs > 0 ? f.FUSE_DO_READDIRPLUS | f.FUSE_READDIRPLUS_AUTO : 0n
+  const kept = options.keepsData ? f.FUSE_CACHE_SYMLINKS : 0n
+  const past = options.passthrough ? f.FUSE_PASSTHROUGH : 0n
   return {
-    flags: options.passthrough ? WANTED_FLAGS | f.FUSE_PASSTHROUGH : WANTED_FLAGS,
+    flags: WANTED_FLAGS | believed | kept | past,
     maxStackDepth: options.passthrough ? options.maxStackDepth : 0,
     maxWriteBytes: 1 << 20,
   }
