@@ -35,7 +35,7 @@ What Holdfast cannot see goes past it: descriptors that were opened before, othe
 links, and mount namespaces without the mount. run and mount name those that exist.`
 
 const CACHE_HELP =
-  'changes made past the mount show within a second (auto, default), when a path is used (strict), always (none)'
+  'changes made past the mount show within a second (auto), at every use of a path (strict) or always (none)'
 
 function makeProgram(): Command {
   const program = new Command('holdfast')

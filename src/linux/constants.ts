@@ -3,6 +3,7 @@ const arm = process.arch === 'arm64'
 
 export const AT_FDCWD = -100
 export const AT_EMPTY_PATH = 0x1000
+export const AT_HANDLE_FID = 0x200
 export const AT_SYMLINK_NOFOLLOW = 0x100
 export const AT_SYMLINK_FOLLOW = 0x400
 export const AT_REMOVEDIR = 0x200

@@ -1,6 +1,6 @@
 /**
  * Being told that somebody writes to a file, changes its attributes or moves it, whichever way they reach it: by
- * fanotify(7), which says who it was, for whoever has CAP_SYS_ADMIN, else by inotify(7).
+ * fanotify(7), which tells root who it was, or by inotify(7) where the file system or the kernel is not up to that.
  */
 import { Errno } from '../lib/errno.js'
 import * as c from './constants.js'
@@ -17,14 +17,14 @@ const READS_MAX = 16
 
 export interface FileChange<Id> {
   readonly id: Id
-  /** Of the process, where it is known; 0 is one of another pid namespace. */
+  /** Of the process; null or 0 where it is not told, 0 also for one of another pid namespace. */
   readonly pid: number | null
   /** Were bytes written or taken away? Else names, attributes or links changed. */
   readonly isData: boolean
 }
 
 /** What one of the two interfaces has to say. */
-interface Source {
+export interface Source {
   readonly fd: number
   /** @returns what the kernel will call the file, or a negative errno. */
   add(fd: number): string | number
@@ -37,11 +37,17 @@ interface Source {
 export class FileChanges<Id> {
   readonly #ready = new ReadinessSet()
   readonly #sources: Source[] = []
+  readonly #ways: readonly (() => Source | null)[]
   #isStarted = false
   readonly #watched = new Map<Id, { source: Source; name: string }>()
   /** By the kernel's name for them. */
   readonly #ids = new Map<string, Set<Id>>()
   readonly #buffer = Buffer.alloc(BUFFER_BYTES)
+
+  /** @param ways what to try, in this order. */
+  constructor(ways: readonly (() => Source | null)[] = [fanotify, inotify]) {
+    this.#ways = ways
+  }
 
   /** Readable while there is something to read. */
   get fd(): number {
@@ -112,7 +118,8 @@ export class FileChanges<Id> {
   #start(): void {
     if (this.#isStarted) return
     this.#isStarted = true
-    for (const source of [fanotify(), inotify()]) {
+    for (const start of this.#ways) {
+      const source = start()
       if (source === null) continue
       this.#sources.push(source)
       this.#ready.add(source.fd)
@@ -135,15 +142,19 @@ const STATFS_BYTES = 120
 const STATFS_FSID = 56
 const EMPTY_PATH = Buffer.from('\0')
 
-/** Files are called by the id of their file system and their handle. @returns null for who may not have it. */
-function fanotify(): Source | null {
+/** Files are called by the id of their file system and their handle. @returns null if there is no more to be had. */
+export function fanotify(): Source | null {
   const fd = raw.fanotifyInit(c.FAN_REPORT_FID | c.FAN_CLOEXEC | c.FAN_NONBLOCK, 0)
   if (fd < 0) return null
   const handle = Buffer.alloc(8 + HANDLE_BYTES_MAX)
+  const mountId = Buffer.alloc(8)
   const statfs = Buffer.alloc(STATFS_BYTES)
   const nameOf = (file: number): string | number => {
     handle.writeUInt32LE(HANDLE_BYTES_MAX, 0)
-    const taken = raw.nameToHandleAt(file, EMPTY_PATH, handle, Buffer.alloc(8), c.AT_EMPTY_PATH)
+    const take = (flags: number) => raw.nameToHandleAt(file, EMPTY_PATH, handle, mountId, flags)
+    let taken = take(c.AT_EMPTY_PATH | c.AT_HANDLE_FID)
+    // Before Linux 6.5 only what can be opened by its handle has one.
+    if (taken === -Errno.EINVAL) taken = take(c.AT_EMPTY_PATH)
     const looked = taken < 0 ? taken : raw.fstatfs(file, statfs)
     if (looked < 0) return looked
     const fsid = statfs.toString('latin1', STATFS_FSID, STATFS_FSID + 8)
@@ -178,8 +189,8 @@ function fanotify(): Source | null {
   }
 }
 
-/** Files are called by their watch descriptors. */
-function inotify(): Source | null {
+/** Files are called by their watch descriptors. @returns null if there is no more to be had. */
+export function inotify(): Source | null {
   const fd = raw.inotifyInit1(c.IN_CLOEXEC | c.IN_NONBLOCK)
   if (fd < 0) return null
   return {
