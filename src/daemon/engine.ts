@@ -16,7 +16,13 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import {
+  type CacheMode,
+  createIoThreads,
+  type Features,
+  type ThreadedIo,
+  threadIdentity,
+} from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -35,7 +41,10 @@ export interface EngineOptions {
   readonly kind: 'run' | 'mount'
   readonly version: string
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
+  /** What the kernel may remember; `auto` if not said. */
+  readonly cache?: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -89,7 +98,10 @@ export class Engine {
       number: this.#place.number,
       control: this.#place.control,
       features:
-        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+        FEATURE_WAIT |
+        FEATURE_START |
+        FEATURE_QUERY |
+        (options.without.has('passthrough') ? 0 : FEATURE_PASSTHROUGH),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {
@@ -114,6 +126,10 @@ export class Engine {
     }
   }
 
+  get #cache(): CacheMode {
+    return this.#options.cache ?? 'auto'
+  }
+
   get control(): string {
     return this.#place.control
   }
@@ -133,7 +149,8 @@ export class Engine {
       service: this.service,
       ioctls: this.#ioctls,
       io: this.#io,
-      passthrough: this.#options.passthrough,
+      without: this.#options.without,
+      cache: this.#cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -179,6 +196,7 @@ export class Engine {
     }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#watchBypasses()
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watch(nodeLoopFd(), c.POLLIN, () => {
       this.#isNodeWaiting = true
@@ -208,6 +226,7 @@ export class Engine {
   /** What is due whatever the loop has just done. */
   #afterEach(): void {
     this.service.timePassed()
+    this.service.bypasses.turn()
     this.#keepReadersAlive()
     this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
@@ -224,6 +243,17 @@ export class Engine {
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)
+  }
+
+  /** What happens to leased files past the mount: while the watch rests, its descriptor is not waited for. */
+  #watchBypasses(): void {
+    const { bypasses } = this.service
+    bypasses.onListen = () =>
+      this.#watch(bypasses.fd, c.POLLIN, () => {
+        this.#poller.remove(bypasses.fd)
+        bypasses.take()
+      })
+    bypasses.onListen()
   }
 
   #watch(fd: number, events: number, handle: () => void): void {
@@ -246,10 +276,10 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const ruleMs = this.service.timeoutMs()
-    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const patienceMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
     const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
-    const timeoutMs = Math.min(ruleMs < 0 ? Number.POSITIVE_INFINITY : ruleMs, patienceMs, memoryMs)
+    const dueMs = [this.service.timeoutMs(), this.service.bypasses.timeoutMs(), patienceMs, memoryMs]
+    const timeoutMs = Math.min(...dueMs.filter((ms) => ms >= 0))
     return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
   }
 
@@ -404,12 +434,14 @@ export class Engine {
       ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
+      ['cache', this.#cache],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated
       facts.push(['mount', pathText(mount.mountpoint).file])
       facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+      facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
   }
@@ -428,6 +460,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,
         pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),

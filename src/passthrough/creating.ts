@@ -69,8 +69,8 @@ export class Creating {
 
   /** The group of the parent, if the caller is in it. */
   private groupOf(request: RequestInfo, parent: Inode): number | null {
-    const { tree, stat, saysGroups } = this.core
-    if (saysGroups || request.supplementaryGroup !== null) return request.supplementaryGroup
+    const { tree, stat, features } = this.core
+    if (features.has('create-supp-group')) return request.supplementaryGroup
     return tree.stat(parent, stat) === 0 && isInGroup(request.pid, stat.gid) ? stat.gid : null
   }
 

@@ -85,7 +85,7 @@ const sound = createPassthrough({
   io,
   fuseFd: device.fd,
   options: {
-    passthrough: !values['no-passthrough'],
+    without: new Set(values['no-passthrough'] ? ['passthrough'] : []),
     maxStackDepth: Number(values['stack-depth']),
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
@@ -94,14 +94,11 @@ const sound = createPassthrough({
   },
 })
 const fileSystem = values.faults === undefined ? sound : failing(sound, values.faults)
-const wanted = fileSystem.wantedInit
 let bugCount = 0
 const session = new FuseSession({
   transport: device,
   fileSystem,
-  wantedFlags: wanted.flags,
-  maxWrite: wanted.maxWriteBytes,
-  ...(wanted.maxStackDepth > 0 ? { maxStackDepth: wanted.maxStackDepth } : {}),
+  ...fileSystem.wantedInit,
   reportBug(error) {
     bugCount++
     writeSync(2, `bug: ${error instanceof Error ? error.stack : String(error)}\n`)
