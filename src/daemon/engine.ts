@@ -97,6 +97,7 @@ export class Engine {
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
       served: () => this.#servedCount,
+      tables: () => this.#tables(),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -402,6 +403,20 @@ export class Engine {
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
     }
     return facts
+  }
+
+  #tables(): [string, number][] {
+    const sum = (count: (mount: DataMount) => number) =>
+      this.mounts.reduce((all, each) => all + count(each), 0)
+    return [
+      ['inodes', sum(({ fileSystem }) => fileSystem.inodeCount)],
+      ['open-files', sum(({ fileSystem }) => fileSystem.openCount)],
+      ['requests', sum(({ session }) => session.pendingCount)],
+      ['io-jobs', this.#io.pendingCount],
+      ['event-readers', this.service.events.readerCount],
+      ['pin-contexts', this.service.contexts.size],
+      ['watched-processes', this.service.processes.watchedCount],
+    ]
   }
 
   *#mountRecords(): Iterable<MountRecord> {

@@ -5,8 +5,19 @@ import type { LeaseService } from './lease-service.js'
 const STATES = ['active', 'breaking', 'zombie', 'revoked'] as const
 const LEVELS = ['normal', 'exclusive'] as const
 
-export function collectMetrics(service: LeaseService, requestCount: number, version: string): MetricFamily[] {
+/** What the engine itself knows of its size. */
+export interface EngineFacts {
+  readonly version: string
+  /** Requests served on the data mounts. */
+  readonly requestCount: number
+  /** Entries of tables that must not grow for ever, by name. */
+  readonly tables: readonly (readonly [string, number])[]
+}
+
+export function collectMetrics(service: LeaseService, engine: EngineFacts): MetricFamily[] {
   const { rules, counts } = service
+  const { requestCount, version } = engine
+  const memory = process.memoryUsage()
   const leases = countLeases(service)
   let changesWaiting = 0
   let requestsWaiting = 0
@@ -41,6 +52,20 @@ export function collectMetrics(service: LeaseService, requestCount: number, vers
     ]),
     counter('holdfast_kills_total', 'Owners killed, at a deadline or by command.', single(counts.kills)),
     counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(requestCount)),
+    gauge(
+      'holdfast_table_entries',
+      'What the engine keeps in mind, by table.',
+      engine.tables.map(([table, value]) => ({ labels: { table }, value })),
+    ),
+    gauge(
+      'holdfast_memory_bytes',
+      'Memory of the engine: all that is resident, and what JavaScript has of it.',
+      [
+        { labels: { kind: 'resident' }, value: memory.rss },
+        { labels: { kind: 'heap' }, value: memory.heapUsed },
+        { labels: { kind: 'external' }, value: memory.external },
+      ],
+    ),
   ]
 }
 

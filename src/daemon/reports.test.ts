@@ -26,6 +26,7 @@ function reporting() {
     ],
     controlMountId: () => -1,
     served: () => 17,
+    tables: () => [['inodes', 3]],
     command: (_command, done) => {
       done({ errno: 0, text: 'ok' })
       return null

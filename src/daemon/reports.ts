@@ -34,6 +34,8 @@ export interface EngineView {
   controlMountId(): number
   /** Requests served on the data mounts. */
   served(): number
+  /** Entries of the engine's own tables, by name. */
+  tables(): readonly (readonly [string, number])[]
   command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void)
 }
 
@@ -200,7 +202,9 @@ export class Reports implements ControlSource {
 
   metrics(): string {
     this.#service.takeExits()
-    return formatMetrics(collectMetrics(this.#service, this.#engine.served(), this.#engine.version))
+    const { version } = this.#engine
+    const facts = { version, requestCount: this.#engine.served(), tables: this.#engine.tables() }
+    return formatMetrics(collectMetrics(this.#service, facts))
   }
 
   /** Of one whose process cannot be seen only the user is known. */
