@@ -108,5 +108,13 @@ async function outside() {
   }
 }
 
-if (values.help) console.log(HELP)
-else process.exitCode = values.inside ? await soak(options) : await outside()
+if (values.help) {
+  console.log(HELP)
+} else {
+  try {
+    process.exitCode = values.inside ? await soak(options) : await outside()
+  } catch (error) {
+    console.error(`soak: ${error instanceof Error ? error.message : String(error)}`)
+    process.exitCode = 1
+  }
+}

@@ -72,11 +72,12 @@ function residentBytes(pid) {
 
 /** @param {Engine} engine @returns {Promise<Record<string, number>>} */
 export async function readFigures({ pid, control, connections }) {
+  // First, because reading metrics leaves a RELEASE there for a moment.
+  const waiting = connections.map((place) => Number(readFileSync(`${place}/waiting`, 'latin1')))
   const metrics = parseMetrics(await inTime(readFile(`${control}/metrics`, 'latin1')))
   /** @param {string} kind */
   const memory = (kind) => metrics.get(`holdfast_memory_bytes{kind="${kind}"}`) ?? Number.NaN
   const inodes = metrics.get('holdfast_table_entries{table="inodes"}') ?? Number.NaN
-  const waiting = connections.map((place) => Number(readFileSync(`${place}/waiting`, 'latin1')))
   return {
     resident: residentBytes(pid),
     heap: memory('heap'),

@@ -59,7 +59,7 @@ Examples:
   holdfast watch /srv/models --json | jq 'select(.event == "refused")'
 
 You see what happens to your own files, leases and processes; root sees all. It ends with
-Ctrl-C, or with the last mount.`,
+Ctrl-C, or with the last mount; with exit code 1 and a line for each if an engine was killed.`,
   revoke: `
 Examples:
   holdfast revoke 17
