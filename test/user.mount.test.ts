@@ -320,9 +320,15 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
       expect(await waiting.ended).toMatchObject({ code: 0 })
       // A lease keeps umount away, an open file too.
       await agent.setLease(writable)
-      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /1 lease/)
+      expectOneLine(
+        await user.holdfast('umount', 'tree'),
+        'tree',
+        /busy/,
+        `${agent.pid}(leasectl`,
+        /holds lease \d+/,
+      )
       await agent.release(writable, 0)
-      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /open/)
+      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /has data open/, /not yours/)
       agent.disconnect()
       await events.stop()
       await eventuallyTrue('unmounted', async () => (await user.holdfast('umount', 'tree')).code === 0)

@@ -27,7 +27,8 @@ Without root it works on directories of yours, for you alone ('holdfast doctor')
 Example:
   sudo holdfast umount /srv/models
 
-'holdfast leases PATH' names who still needs it.`,
+While leases, pins or open files need the mount it stays, with exit code 1 and one line that
+names who keeps it busy. Without root you are told of your own processes only.`,
   lease: `
 Examples:
   exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive     until 'exec 3<&-'
