@@ -90,6 +90,7 @@ async function outside() {
       // Neither git nor npm is to look at how somebody has set them up.
       HOME: work,
       GIT_CONFIG_NOSYSTEM: '1',
+      npm_config_update_notifier: 'false',
       SIZE_MIB: '2048',
       TIMEOUT_S: String(Math.ceil(options.seconds + MORE_S)),
     },

@@ -270,6 +270,7 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
         expect(result.stderr.trimEnd().split('\n')).toHaveLength(1)
         expect(result.stderr).toContain(`/tmp/holdfast-${USER}/0`)
         await box.allGone()
+        await box.must(`! [ -e /tmp/holdfast-${USER} ]`)
       } finally {
         await user.must(`rm -rf /tmp/holdfast-${USER}`)
       }
@@ -475,6 +476,7 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
       await box.must('echo x > nameless; chown 4712 nameless')
       try {
         expectOneLine(await box.exec(argv, { env: { ...user.env, XDG_RUNTIME_DIR: '' } }), /\/etc\/passwd/)
+        await box.must('! [ -e /tmp/holdfast-4712 ]')
       } finally {
         await box.must('rm -rf /tmp/holdfast-4712 nameless')
       }

@@ -1,18 +1,21 @@
 /** One soak: load, rests, samples, verdict. Runs where on-mount.sh has made $MOUNT and $PLAIN. */
 import { execFileSync, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readFigures } from './figures.js'
-import { FIGURES, formatValue, formatVerdicts, judge } from './judgement.js'
+import { FIGURES, formatValue, formatVerdicts, judge, RESTS_LEAST } from './judgement.js'
 import { Load, leak, preparing } from './load.js'
 import { draw } from './picture.js'
 
 const HOLDFAST = path.join(import.meta.dirname, '..', '..', 'bin', 'holdfast')
 const REST_PATIENCE_MS_MAX = 10_000
-const SETTLE_PATIENCE_MS = 5000
+const SETTLE_PATIENCE_MS_MAX = 5000
 const SETTLE_STEP_MS = 100
 const PROGRESS_MS = 15_000
+/** How much longer a short soak may take to have enough rests. */
+const LONGER_AT_MOST = 10
 /** Samples under load between two rests. */
 const SAMPLES_BETWEEN = 4
 /** What is still on its way when everything rests: it is waited for until it does not change any more. */
@@ -64,9 +67,13 @@ function dropCaches(mount) {
   execFileSync('mount', ['-i', '-o', 'remount', mount])
 }
 
-/** Until nothing changes any more, with a bound: with a leak it never does. @param {import('./figures.js').Engine} engine */
-async function settled(engine) {
-  const deadline = performance.now() + SETTLE_PATIENCE_MS
+/**
+ * Until nothing changes any more, with a bound: with a leak it never does.
+ * @param {import('./figures.js').Engine} engine
+ * @param {number} patienceMs
+ */
+async function settled(engine, patienceMs) {
+  const deadline = performance.now() + patienceMs
   let before = await readFigures(engine)
   for (;;) {
     await sleep(SETTLE_STEP_MS)
@@ -105,20 +112,24 @@ export async function soak(options) {
   const begunAt = performance.now()
   const elapsedS = () => (performance.now() - begunAt) / 1000
   const intervalS = seconds / rests
-  const patienceMs = Math.min(REST_PATIENCE_MS_MAX, intervalS * 250)
+  const patienceMs = Math.min(REST_PATIENCE_MS_MAX, intervalS * 500)
   let toldAt = 0
   let served = 0
   try {
-    while (elapsedS() < seconds && !isStopped) {
+    const isEnough = () =>
+      samples.filter(({ isRest, atS }) => isRest && atS >= options.startS).length >= RESTS_LEAST
+    // On a machine that is busy with something else it may take longer.
+    const lastS = seconds * LONGER_AT_MOST
+    while (!isStopped && elapsedS() < (isEnough() ? seconds : lastS)) {
       load.start()
-      const restAtS = Math.min(elapsedS() + intervalS, seconds)
+      const restAtS = elapsedS() + intervalS
       while (elapsedS() < restAtS && !isStopped) {
         await sleep((intervalS * 1000) / SAMPLES_BETWEEN)
         samples.push({ atS: elapsedS(), isRest: false, values: await readFigures(engine) })
       }
       await load.rest(patienceMs)
       dropCaches(mount)
-      const values = await settled(engine)
+      const values = await settled(engine, Math.min(SETTLE_PATIENCE_MS_MAX, intervalS * 1000))
       samples.push({ atS: elapsedS(), isRest: true, values })
       served = values.served ?? 0
       if (performance.now() - toldAt > PROGRESS_MS) {
@@ -135,7 +146,10 @@ export async function soak(options) {
   } finally {
     load.stop()
     await load.rest(0)
-    leaking?.stdin.end()
+    if (leaking !== null) {
+      leaking.stdin.end()
+      await once(leaking, 'close')
+    }
   }
   return report(options, samples, load.counts, served, title)
 }
@@ -147,7 +161,8 @@ export async function soak(options) {
  * @param {number} served
  * @param {string} title
  */
-function report({ seconds, startS, seed, out, passthrough, rests }, samples, jobs, served, title) {
+function report(options, samples, jobs, served, title) {
+  const { startS, seed, out } = options
   const verdicts = judge(samples, startS)
   mkdirSync(path.dirname(out), { recursive: true })
   writeFileSync(out, draw(verdicts, samples, startS, title))
@@ -156,8 +171,10 @@ function report({ seconds, startS, seed, out, passthrough, rests }, samples, job
   console.log(`jobs: ${done} done, ${killed} killed, ${failed} failed; ${served} requests served`)
   console.log(`curves: ${out}`)
   const isFine = failed === 0 && verdicts.every((verdict) => verdict.isFine)
-  const again = `npm run soak -- --seed ${seed} --seconds ${seconds} --start ${startS} --rests ${rests}${passthrough ? '' : ' --no-passthrough'}`
-  console.log(isFine ? `ok, seed ${seed}` : `failed; again: ${again}`)
+  const again = [`--seed ${seed} --seconds ${options.seconds} --start ${startS} --rests ${options.rests}`]
+  if (!options.passthrough) again.push('--no-passthrough')
+  if (options.leak) again.push('--leak')
+  console.log(isFine ? `ok, seed ${seed}` : `failed; again: npm run soak -- ${again.join(' ')}`)
   return isFine ? 0 : 1
 }
 

@@ -32,44 +32,38 @@
 
 const MIB = 1 << 20
 
+/** What is in a table, or in the kernel, at rest. @param {string} name @param {string} about @returns {Figure} */
+function count(name, about, slack = 0) {
+  return { name, unit: 'count', typical: 'median', share: 0, slack, about }
+}
+
+/** What finds a level of its own. @param {string} name @param {string} about @returns {Figure} */
+function collected(name, about) {
+  return { name, unit: 'bytes', typical: 'least', share: 0.25, slack: 4 * MIB, about }
+}
+
+/** Threads for slow I/O are started when they are needed, and stay. */
+const IO_THREADS = 4
+
 /** @type {readonly Figure[]} */
 export const FIGURES = [
   { name: 'resident', unit: 'bytes', typical: 'median', share: 0.15, slack: 16 * MIB, about: 'VmRSS' },
-  { name: 'heap', unit: 'bytes', typical: 'least', share: 0.25, slack: 4 * MIB, about: 'JavaScript heap' },
-  {
-    name: 'external',
-    unit: 'bytes',
-    typical: 'least',
-    share: 0.25,
-    slack: 4 * MIB,
-    about: 'memory of Buffers',
-  },
-  // Threads for slow I/O are started when they are needed, and stay, each with an event loop: four at most.
-  { name: 'threads', unit: 'count', typical: 'median', share: 0, slack: 4, about: 'threads' },
-  {
-    name: 'descriptors',
-    unit: 'count',
-    typical: 'median',
-    share: 0,
-    slack: 4 * 4,
-    about: 'open descriptors',
-  },
-  {
-    name: 'watches',
-    unit: 'count',
-    typical: 'median',
-    share: 0,
-    slack: 4 * 2,
-    about: 'in epoll and inotify',
-  },
-  { name: 'leases', unit: 'count', typical: 'median', share: 0, slack: 0, about: 'leases' },
-  { name: 'pins', unit: 'count', typical: 'median', share: 0, slack: 0, about: 'pins' },
-  { name: 'inodes', unit: 'count', typical: 'median', share: 0, slack: 2, about: 'inodes in the table' },
-  { name: 'tables', unit: 'count', typical: 'median', share: 0, slack: 2, about: 'all other tables' },
-  { name: 'waiting', unit: 'count', typical: 'median', share: 0, slack: 0, about: 'requests in the kernel' },
+  collected('heap', 'what JavaScript has'),
+  collected('external', 'memory of Buffers'),
+  count('threads', 'of the process', IO_THREADS),
+  // An event loop of its own: four descriptors, two of them watched.
+  count('descriptors', 'open', 4 * IO_THREADS),
+  count('watches', 'in epoll and inotify', 2 * IO_THREADS),
+  count('leases', 'in the rules'),
+  count('pins', 'in the rules'),
+  count('inodes', 'in the table', 2),
+  count('tables', 'entries of all others', 2),
+  count('waiting', 'requests in the kernel'),
 ]
 
 const WINDOW_LEAST = 3
+/** After the start; with fewer there is no verdict. */
+export const RESTS_LEAST = 2 * WINDOW_LEAST
 /** A window is this part of what comes after the start. */
 const WINDOW_SHARE = 6
 

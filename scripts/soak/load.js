@@ -43,16 +43,19 @@ i=0; all=; while [ $i -lt 12 ]; do
 done
 { seq -f 'int f%g(int);' 0 11; echo 'int main(void) { return f0(1) + f11(2) < 0; }'; } >c/main.c
 printf 'program: main.o%s\\n\\tcc -o $@ $^\\n' "$all" >c/Makefile
-i=0; dependencies=; while [ $i -lt 4 ]; do
+i=0; dependencies=; locked=; while [ $i -lt 4 ]; do
   mkdir -p package$i/lib
   printf '{"name":"soak-package-%d","version":"1.0.0","main":"lib/0.js"}' $i >package$i/package.json
   j=0; while [ $j -lt 40 ]; do echo "module.exports = $j" >package$i/lib/$j.js; j=$((j + 1)); done
   tar czf project/package$i.tgz --transform s,^package$i,package, package$i
   dependencies="$dependencies\${dependencies:+,}\\"soak-package-$i\\":\\"file:package$i.tgz\\""
+  locked="$locked,\\"node_modules/soak-package-$i\\":{\\"version\\":\\"1.0.0\\",\\"resolved\\":\\"file:package$i.tgz\\"}"
   i=$((i + 1))
 done
-printf '{"name":"soak-project","version":"1.0.0","private":true,"dependencies":{%s}}' "$dependencies" >project/package.json
-cd project && npm install --package-lock-only --offline --no-audit --no-fund --loglevel=error --cache "$1/cache" >&2
+root='"name":"soak-project","version":"1.0.0"'
+printf '{%s,"private":true,"dependencies":{%s}}' "$root" "$dependencies" >project/package.json
+printf '{%s,"lockfileVersion":3,"requires":true,"packages":{"":{%s,"dependencies":{%s}}%s}}' \\
+  "$root" "$root" "$dependencies" "$locked" >project/package-lock.json
 `
 
 /** @param {string} directory @returns {string[]} the command that makes the material. */
