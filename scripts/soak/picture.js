@@ -7,6 +7,8 @@ import { formatValue } from './judgement.js'
 
 const FIELD = { width: 460, height: 170, left: 78, right: 14, top: 34, bottom: 24 }
 const COLUMNS = 2
+/** Height of a line of text. */
+const LINE = 12
 
 /** @param {string} text */
 function escapeText(text) {
@@ -35,6 +37,11 @@ function drawField({ figure, allowed, before, isFine }, samples, startS) {
   }
   /** @param {number} value @param {string} style */
   const level = (value, style) => `<path d="M${FIELD.left} ${y(value)}h${innerWidth}" ${style}/>`
+  /** Where two levels lie so close that their numbers would cover each other, the first counts. */
+  const ticks = [0, Math.max(...values), allowed, before].filter(
+    (value, at, all) =>
+      !all.slice(0, at).some((other) => Math.abs(Number(y(value)) - Number(y(other))) < LINE),
+  )
   /** @param {number} value */
   const tick = (value) =>
     `<text x="${FIELD.left - 6}" y="${y(value)}" dy="4" text-anchor="end">${formatValue(figure, value)}</text>`
@@ -51,7 +58,7 @@ function drawField({ figure, allowed, before, isFine }, samples, startS) {
       samples.filter(({ isRest }) => isRest),
       'stroke="#024" stroke-width="1.5"',
     ),
-    ...[0, before, allowed].map(tick),
+    ...ticks.map(tick),
     `<text x="${FIELD.left}" y="${bottom}">0 s</text>`,
     `<text x="${FIELD.width - FIELD.right}" y="${bottom}" text-anchor="end">${Math.round(endS)} s</text>`,
   ].join('\n')
