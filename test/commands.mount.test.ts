@@ -110,8 +110,15 @@ describe('mount and umount', () => {
       const receiver = await box.agent('receiver')
       const fd = await sender.open(file, 'rdonly')
       expect(await said(sender.pid)).toBe('has sub/a open')
+      const { id } = await sender.setLease(fd)
       await sender.call('sendfd', fd, receiver.name)
       await sender.call('close', fd)
+      expect(await said(sender.pid)).toBe(`holds lease ${id}`)
+      sender.signal('SIGKILL')
+      await eventuallyTrue(
+        'nobody owns it',
+        async () => !(await box.must('cat /run/holdfast/0/leases')).includes('leasectl'),
+      )
       const { code, stderr } = await box.holdfast('umount', tree)
       expect([code, stderr]).toEqual([
         1,

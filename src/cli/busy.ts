@@ -2,7 +2,7 @@
 import { formatOwners, type ProcessRecord, type ReportRecord } from '../control/formats/records.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
-import { close, open } from '../linux/files.js'
+import { close, open, readlink } from '../linux/files.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import {
   listDescriptors,
@@ -61,18 +61,28 @@ export function explainBusy(mount: MountInfo, report: readonly ReportRecord[]): 
   const isAll = process.geteuid?.() === 0
   const only = isAll ? '' : ' (of processes that are not yours nothing can be seen)'
   if (all.length > 0) return `${shown}${only}: it can be unmounted when they have let go or ended`
+  const [lease, ...more] = report.filter((record) => record.type === 'lease' && isOn(record, mount))
+  const what =
+    lease?.type !== 'lease'
+      ? 'in use'
+      : more.length > 0
+        ? `${more.length + 1} leases are held`
+        : `lease ${lease.id} is held`
   return isAll
-    ? 'by something that /proc does not show, as a descriptor on its way between processes, or a loop device'
-    : `nobody that you may see uses it${only}: root may see more`
+    ? `${what} by something that /proc does not show, as a descriptor on its way between processes, or a loop device`
+    : `${what} by nobody that you may see${only}: root may see more`
+}
+
+function isOn(record: { readonly mountpoint: string }, mount: MountInfo): boolean {
+  return record.mountpoint === showPath(mount.mountpoint)
 }
 
 function findHolders(mount: MountInfo, report: readonly ReportRecord[], uses: Uses): void {
-  const place = showPath(mount.mountpoint)
   for (const record of report) {
-    if (record.type === 'lease' && record.mountpoint === place) {
-      for (const owner of record.owners) uses.of(owner).leases.push(record.id)
-    }
-    if (record.type === 'pin' && record.mountpoint === place) uses.of(holderOf(record)).pins.push(record.id)
+    if (!isOn(record, mount)) continue
+    if (record.type === 'pin') uses.of(holderOf(record)).pins.push(record.id)
+    if (record.type !== 'lease') continue
+    for (const owner of record.owners) uses.of(owner).leases.push(record.id)
   }
 }
 
@@ -98,10 +108,14 @@ const LINKS = [
   ['exe', 'runs'],
 ] as const
 
-/** Where a link of /proc leads, if it is to this mount; looked at by O_PATH, which asks no file system. */
+/**
+ * Where a link of /proc leads, if it is to this mount. The name tells first: only what seems to be on this mount is
+ * looked at, by O_PATH, which FUSE is not asked for; a network file system could be, and hang.
+ */
 function pathOnMount(link: string, mount: MountInfo): Buffer | null {
   let fd: number
   try {
+    if (!isWithin(readlink(link), mount)) return null
     fd = open(link, c.O_PATH)
   } catch (error) {
     // It has ended, is a kernel thread, or is not ours to look into.
@@ -115,11 +129,15 @@ function pathOnMount(link: string, mount: MountInfo): Buffer | null {
   }
 }
 
-/** A path as it is called below the mountpoint. */
-function within(path: Buffer | null, { mountpoint }: MountInfo): string {
-  if (path === null || path.equals(mountpoint)) return 'it'
+function isWithin(path: Buffer, { mountpoint }: MountInfo): boolean {
   const prefix = Buffer.concat([mountpoint, Buffer.from('/')])
-  return showPath(path.subarray(0, prefix.length).equals(prefix) ? path.subarray(prefix.length) : path)
+  return path.equals(mountpoint) || path.subarray(0, prefix.length).equals(prefix)
+}
+
+/** A path as it is called below the mountpoint. */
+function within(path: Buffer | null, mount: MountInfo): string {
+  if (path === null || path.equals(mount.mountpoint)) return 'it'
+  return showPath(isWithin(path, mount) ? path.subarray(mount.mountpoint.length + 1) : path)
 }
 
 function describe({ leases, pins, open, mapped, stays }: Use): string {
