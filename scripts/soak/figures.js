@@ -77,7 +77,6 @@ export async function readFigures({ pid, control, connections }) {
   const metrics = parseMetrics(await inTime(readFile(`${control}/metrics`, 'latin1')))
   /** @param {string} kind */
   const memory = (kind) => metrics.get(`holdfast_memory_bytes{kind="${kind}"}`) ?? Number.NaN
-  const inodes = metrics.get('holdfast_table_entries{table="inodes"}') ?? Number.NaN
   return {
     resident: residentBytes(pid),
     heap: memory('heap'),
@@ -87,8 +86,8 @@ export async function readFigures({ pid, control, connections }) {
     watches: countWatches(pid),
     leases: sumOf(metrics, 'holdfast_leases'),
     pins: sumOf(metrics, 'holdfast_pins'),
-    inodes,
-    tables: sumOf(metrics, 'holdfast_table_entries') - inodes + sumOf(metrics, 'holdfast_files'),
+    inodes: sumOf(metrics, 'holdfast_inodes'),
+    tables: sumOf(metrics, 'holdfast_table_entries') + sumOf(metrics, 'holdfast_files'),
     waiting: waiting.reduce((sum, count) => sum + count, 0),
     served: sumOf(metrics, 'holdfast_requests_total'),
   }

@@ -5,18 +5,16 @@ import type { LeaseService } from './lease-service.js'
 const STATES = ['active', 'breaking', 'zombie', 'revoked'] as const
 const LEVELS = ['normal', 'exclusive'] as const
 
-/** What the engine itself knows of its size. */
-export interface EngineFacts {
-  readonly version: string
-  /** Requests served on the data mounts. */
-  readonly requestCount: number
-  /** Entries of tables that must not grow for ever, by name. */
+/** What the data mounts have to do. */
+export interface Served {
+  readonly requests: number
+  readonly inodes: number
+  /** Entries of other tables of the engine, by name. */
   readonly tables: readonly (readonly [string, number])[]
 }
 
-export function collectMetrics(service: LeaseService, engine: EngineFacts): MetricFamily[] {
+export function collectMetrics(service: LeaseService, served: Served, version: string): MetricFamily[] {
   const { rules, counts } = service
-  const { requestCount, version } = engine
   const memory = process.memoryUsage()
   const leases = countLeases(service)
   let changesWaiting = 0
@@ -51,11 +49,16 @@ export function collectMetrics(service: LeaseService, engine: EngineFacts): Metr
       { labels: { outcome: 'withheld' }, value: counts.signalsWithheld },
     ]),
     counter('holdfast_kills_total', 'Owners killed, at a deadline or by command.', single(counts.kills)),
-    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(requestCount)),
+    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(served.requests)),
+    gauge(
+      'holdfast_inodes',
+      'Files and directories of the data mounts that the kernel remembers.',
+      single(served.inodes),
+    ),
     gauge(
       'holdfast_table_entries',
-      'What the engine keeps in mind, by table.',
-      engine.tables.map(([table, value]) => ({ labels: { table }, value })),
+      'What else the engine keeps in mind, by table.',
+      served.tables.map(([table, value]) => ({ labels: { table }, value })),
     ),
     gauge(
       'holdfast_memory_bytes',
