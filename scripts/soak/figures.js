@@ -50,11 +50,19 @@ function sumOf(metrics, family) {
   return sum
 }
 
-/** A read of a mount whose engine hangs cannot be taken back, but need not be waited for. @param {Promise<string>} text */
-async function inTime(text) {
+/**
+ * A read of a mount whose engine hangs cannot be taken back, but need not be waited for.
+ * @param {Promise<string>} text
+ * @param {number} pid
+ */
+async function inTime(text, pid) {
   const giveUp = new AbortController()
+  const before = describeThread(pid)
   const tooLate = sleep(METRICS_PATIENCE_MS, undefined, { signal: giveUp.signal }).then(() => {
-    throw new Error(`the engine has not said anything for ${METRICS_PATIENCE_MS} ms`)
+    const now = describeThread(pid)
+    throw new Error(
+      `the engine has not said anything for ${METRICS_PATIENCE_MS} ms. Before:\n${before}\nNow:\n${now}`,
+    )
   })
   try {
     return await Promise.race([text, tooLate])
@@ -62,6 +70,18 @@ async function inTime(text) {
     giveUp.abort()
     tooLate.catch(() => {})
   }
+}
+
+/** What the thread that serves is doing: its state, what it has used of a processor, where in the kernel it is. */
+function describeThread(/** @type {number} */ pid) {
+  const parts = ['stat', 'schedstat', 'wchan', 'stack'].map((name) => {
+    try {
+      return `${name}: ${readFileSync(`/proc/${pid}/task/${pid}/${name}`, 'latin1').trim()}`
+    } catch (error) {
+      return `${name}: ${error instanceof Error ? error.message : String(error)}`
+    }
+  })
+  return parts.join('\n')
 }
 
 /** @param {number} pid */
@@ -74,7 +94,7 @@ function residentBytes(pid) {
 export async function readFigures({ pid, control, connections }) {
   // First, because reading metrics leaves a RELEASE there for a moment.
   const waiting = connections.map((place) => Number(readFileSync(`${place}/waiting`, 'latin1')))
-  const metrics = parseMetrics(await inTime(readFile(`${control}/metrics`, 'latin1')))
+  const metrics = parseMetrics(await inTime(readFile(`${control}/metrics`, 'latin1'), pid))
   /** @param {string} kind */
   const memory = (kind) => metrics.get(`holdfast_memory_bytes{kind="${kind}"}`) ?? Number.NaN
   return {
