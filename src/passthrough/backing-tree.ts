@@ -5,6 +5,7 @@ import { check, LinuxError } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
 import { STATX_BASIC_STATS, STATX_BTIME, Statx } from '../linux/stat.js'
 import { FdCache } from './fd-cache.js'
+import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
 
 const EMPTY_PATH = Buffer.from('\0')
@@ -243,6 +244,15 @@ export class BackingTree implements InodeHome {
 
   ownerUid(inode: Inode): number {
     return this.ownStatOf(inode).uid
+  }
+
+  nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']> {
+    if (inode.parent === null || !inode.hasName) return 'unnamed'
+    const parentFd = this.pathFd(inode.parent)
+    if (parentFd < 0) return 'nowhere'
+    const result = this.statAt(parentFd, inode.nameZ, this.ownStat)
+    if (result < 0) return 'nowhere'
+    return inode.matches(this.ownStat) ? 'here' : 'elsewhere'
   }
 
   backingFd(inode: Inode): number {
