@@ -2,6 +2,7 @@
 import type { Attr, AttrReply, EntryReply, Statfs } from '../fuse/api.js'
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
+import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
@@ -62,13 +63,13 @@ export function attrReply(inode: Inode, stat: Statx, options: PassthroughOptions
   return { attr: attrOf(stat), attrValidMs: attrValidMs(stat, options) }
 }
 
-export function entryReply(inode: Inode, stat: Statx, options: PassthroughOptions): EntryReply {
-  inode.hasSetid = hasSetidBits(stat.mode)
-  inode.toldAtMs = options.nowMs()
+/** Tells the kernel of a file that was just seen under this name, and counts the lookup. */
+export function tellEntry(core: Core, stat: Statx, parent: Inode, nameZ: Buffer): EntryReply {
+  const { tree, options } = core
   return {
     attr: attrOf(stat),
     attrValidMs: attrValidMs(stat, options),
-    nodeid: inode.nodeid,
+    nodeid: tree.inodes.tell(stat, parent, nameZ, hasSetidBits(stat.mode), options.nowMs()),
     generation: 0,
     entryValidMs: options.entryValidMs,
   }
