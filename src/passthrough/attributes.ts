@@ -2,7 +2,7 @@
 import type { Attr, AttrReply, EntryReply, Statfs } from '../fuse/api.js'
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
-import type { Inode } from './inode-table.js'
+import { type Inode, inodeNumber } from './inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
 /** Device numbers in 32 bits, as `new_encode_dev` of the kernel packs them. */
@@ -29,7 +29,7 @@ export function hasSetidBits(mode: number): boolean {
 export function attrOf(stat: Statx): Attr {
   const { atime, mtime, ctime } = stat
   return {
-    ino: stat.ino,
+    ino: inodeNumber(stat),
     size: stat.size,
     blocks: stat.blocks,
     atime: atime.seconds,
@@ -80,7 +80,7 @@ export function negativeEntry(options: PassthroughOptions): EntryReply {
 }
 
 const NO_ATTR: Attr = {
-  ino: 0n,
+  ino: 0,
   size: 0,
   blocks: 0,
   atime: 0,

@@ -8,7 +8,7 @@ import type { FileNode } from './gate.js'
 /** An inode number: a number where it is exact, else a bigint, so that equal numbers are the same Map key. */
 export type InodeNumber = number | bigint
 
-function inodeNumber(stat: Statx): InodeNumber {
+export function inodeNumber(stat: Statx): InodeNumber {
   return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
 }
 
