@@ -2,7 +2,7 @@
 import type { Attr, AttrReply, EntryReply, Statfs } from '../fuse/api.js'
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
-import { type Inode, inodeNumber } from './inode-table.js'
+import type { Inode } from './inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
 /** Device numbers in 32 bits, as `new_encode_dev` of the kernel packs them. */
@@ -24,6 +24,11 @@ export function unpackDevice(packed: number): number {
  */
 export function hasSetidBits(mode: number): boolean {
   return (mode & S_IFMT) === S_IFREG && (mode & (S_ISUID | S_ISGID)) !== 0
+}
+
+/** The inode number, as a bigint only where no number is exact: a bigint costs as much as the rest of the attributes. */
+function inodeNumber(stat: Statx): number | bigint {
+  return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
 }
 
 export function attrOf(stat: Statx): Attr {

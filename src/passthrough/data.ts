@@ -6,7 +6,7 @@ import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
-import { hasCapability } from './identity.js'
+import { hasCapability, keepsSetid } from './identity.js'
 import { asWriter, type Job, type JobResult, readCached, readFully, type Writer } from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 import { changeLayout } from './layout.js'
@@ -106,14 +106,13 @@ export class Data {
     data: Buffer,
     writeFlags: number,
   ): Answer<{ size: number }> {
-    const { files, options, identity } = this.core
+    const { files, options, identity, features } = this.core
     const handle = files.get(fh)
     const fd = files.dataFd(handle)
     if (fd < 0) return fd
-    const writer: Writer = {
-      uid: request.uid,
-      keepSetid: (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) === 0 && handle.node.hasSetid,
-    }
+    const isKilling = (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) !== 0
+    const keepSetid = handle.node.hasSetid && keepsSetid(features, request, isKilling)
+    const writer: Writer = { uid: request.uid, keepSetid }
     const startMs = options.nowMs()
     const isQuick = !handle.isSynchronous && startMs >= this.writesAreSlowUntilMs
     if (!isQuick) {
