@@ -1,8 +1,12 @@
 /** Rounds, medians and ratios. */
+import { writeOut } from './rows/files.js'
+import { BACKING } from './world.js'
 
 /** @typedef {import('./world.js').World} World */
-/** @typedef {import('./rows.js').Row} Row */
-/** @typedef {import('./rows.js').Scale} Scale */
+/** @typedef {import('./world.js').Target} Target */
+/** @typedef {import('./rows/row.js').Row} Row */
+/** @typedef {import('./rows/row.js').Scale} Scale */
+/** @typedef {import('./rows/row.js').Goal} Goal */
 
 /**
  * @typedef {object} Spread
@@ -15,7 +19,7 @@
  * @typedef {object} Result One line of the table.
  * @property {string} name
  * @property {string} unit
- * @property {number | 'bindfs' | null} goal
+ * @property {Goal | null} goal
  * @property {Record<string, { value: Spread, ratio: Spread | null }>} targets Values in the unit; ratios to the
  *   backing directory, round by round. Of rows that only Holdfast has there is no ratio.
  */
@@ -32,20 +36,55 @@ export function spread(numbers) {
   return { median, min: at(0), max: at(sorted.length - 1) }
 }
 
+/** @param {World} world @param {Row} row */
+export function targetsOf(world, row) {
+  return world.targets.filter((target) => row.onlyHoldfast !== true || target.hasLeases)
+}
+
+/** @param {World} world @param {Row} row @param {Target[]} targets @param {Scale} scale */
+export function prepareRow(world, row, targets, scale) {
+  for (const backing of world.backings) row.prepare?.(world, backing, scale)
+  for (const { backing, key } of targets) row.prepareOwn?.(world, `${backing}/own/${key}`, scale)
+  writeOut(world)
+}
+
+/**
+ * All phases of a row for one target.
+ * @param {World} world
+ * @param {Row} row
+ * @param {Target} target
+ * @param {Scale} scale
+ * @returns {Promise<number[]>} In the row's unit, for each phase.
+ */
+async function measureOnce(world, row, target, scale) {
+  const figures = []
+  for (const phase of row.phases) {
+    await phase.before?.(world, target, scale)
+    figures.push((await phase.measure(world, target, scale)) / row.nsPerUnit)
+  }
+  return figures
+}
+
 /**
  * Runs a row without counting it, for every target as long. What is measured is a daemon that has been serving
  * for a while; one that has just started still has its code to compile and its memory to grow.
  * @param {World} world
  * @param {Row} row
- * @param {import('./world.js').Target[]} targets
+ * @param {Target[]} targets
  * @param {Scale} scale
  */
 async function warmUp(world, row, targets, scale) {
   for (const target of targets) {
     const end = performance.now() + scale.warmUpMs
-    do await row.measure(world, target, scale)
+    do await measureOnce(world, row, target, scale)
     while (performance.now() < end)
   }
+}
+
+/** @param {Row} row @param {Scale} scale */
+function roundsOf(row, scale) {
+  if (row.isOnce === true) return 1
+  return row.isSlow === true ? scale.slowRounds : scale.rounds
 }
 
 /**
@@ -54,47 +93,40 @@ async function warmUp(world, row, targets, scale) {
  * @param {World} world
  * @param {Row} row
  * @param {Scale} scale
- * @param {number} rounds
- * @returns {Promise<Result[]>}
+ * @returns {Promise<Result[]>} For each phase.
  */
-export async function measureRow(world, row, scale, rounds) {
-  row.prepare?.(world, scale)
-  const targets = world.targets.filter((target) => row.onlyHoldfast !== true || target.hasLeases)
+export async function measureRow(world, row, scale) {
+  const targets = targetsOf(world, row)
   if (targets.length === 0) return []
+  prepareRow(world, row, targets, scale)
   /** @type {Map<string, number[][]>} For each target one list of figures per round. */
   const figures = new Map(targets.map((target) => [target.name, []]))
-  if (row.isOnce !== true) await warmUp(world, row, targets, scale)
-  for (let round = 0; round < (row.isOnce === true ? 1 : rounds); round++) {
+  if (row.isOnce !== true && row.isSlow !== true) await warmUp(world, row, targets, scale)
+  for (let round = 0; round < roundsOf(row, scale); round++) {
     for (let place = 0; place < targets.length; place++) {
       const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
-      figures.get(target.name)?.push(await row.measure(world, target, scale))
+      figures.get(target.name)?.push(await measureOnce(world, row, target, scale))
     }
   }
-  const goalOf = (/** @type {number} */ index) => {
-    const goal = row.goals?.[index] ?? null
-    if (goal === null || typeof goal !== 'object') return goal
-    const others = (figures.get('holdfast') ?? []).map(
-      (measured) => (measured[goal.of] ?? Number.NaN) / row.nsPerUnit,
-    )
-    return Math.round(goal.times * spread(others).median)
-  }
-  return row.names.map((name, index) => {
+  return row.phases.map((phase, index) => {
     const column = (/** @type {string} */ target) =>
-      (figures.get(target) ?? []).map((measured) => (measured[index] ?? Number.NaN) / row.nsPerUnit)
-    const base = row.onlyHoldfast === true ? null : column('backing')
+      (figures.get(target) ?? []).map((measured) => measured[index] ?? Number.NaN)
     return {
-      name,
+      name: phase.name,
       unit: row.unit,
-      goal: goalOf(index),
+      goal: phase.goal,
       targets: Object.fromEntries(
-        targets.map((target) => {
-          const own = column(target.name)
-          const ratio =
-            base === null ? null : spread(own.map((value, round) => value / (base[round] ?? Number.NaN)))
-          return [target.name, { value: spread(own), ratio }]
+        targets.map(({ name }) => {
+          const base = row.onlyHoldfast === true ? null : column(BACKING)
+          return [name, { value: spread(column(name)), ratio: base && spread(ratios(column(name), base)) }]
         }),
       ),
     }
   })
+}
+
+/** @param {number[]} own @param {number[]} base Of the same rounds. */
+export function ratios(own, base) {
+  return own.map((value, round) => value / (base[round] ?? Number.NaN))
 }
