@@ -10,7 +10,7 @@ import { availableParallelism, cpus, release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram } from './machine.js'
-import { measureRow } from './measure.js'
+import { measureRow, messageOf } from './measure.js'
 import { HELP, isWanted, readOptions, scaleOf } from './options.js'
 import { formatList, formatRequests, formatRules, formatTable } from './report.js'
 import { countRow } from './requests.js'
@@ -27,11 +27,6 @@ const NEEDED = ['unshare', 'taskset', 'mkfs.ext4', 'cc', 'make', 'tar', 'git', '
 
 /** @typedef {'pinned' | 'free' | 'requests'} Part */
 /** @typedef {{ results: import('./measure.js').Result[], requests: import('./requests.js').Requests[], missing: string[], targets: string[] }} Found */
-
-/** @param {unknown} error */
-function messageOf(error) {
-  return error instanceof Error ? error.message.trim() : String(error)
-}
 
 /** @param {string} text Progress: goes where the table does not go. */
 const progress = (text) => process.stderr.write(`${text}\n`)
@@ -63,15 +58,32 @@ async function inside(options, root) {
     const names = row.phases.map(({ name }) => name).join('; ')
     const start = performance.now()
     try {
-      if (counting) found.requests.push(...(await countRow(world, row, COUNTING)))
-      else found.results.push(...(await measureRow(world, row, scaleOf(options))))
+      const failed = await runRow(world, row, options, found)
+      for (const [target, message] of failed) found.missing.push(`${names}, ${target}: ${message}`)
     } catch (error) {
-      // One thing that does not work must not cost the figures of all others.
       found.missing.push(`${names}: ${messageOf(error)}`)
     }
     progress(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${names}`)
   }
   process.stdout.write(JSON.stringify(found))
+}
+
+/**
+ * @param {import('./world.js').World} world
+ * @param {Row} row
+ * @param {Options} options
+ * @param {Found} found What is found is added to it.
+ * @returns {Promise<Map<string, string>>} What did not work, by target.
+ */
+async function runRow(world, row, options, found) {
+  if (options.part === 'requests') {
+    const { requests, failed } = await countRow(world, row, COUNTING)
+    found.requests.push(...requests)
+    return failed
+  }
+  const { results, failed } = await measureRow(world, row, scaleOf(options))
+  found.results.push(...results)
+  return failed
 }
 
 /**

@@ -2,6 +2,9 @@
 import { writeOut } from './rows/files.js'
 import { BACKING } from './world.js'
 
+/** Of a failure in the table. */
+const MESSAGE_LENGTH_MAX = 300
+
 /** @typedef {import('./world.js').World} World */
 /** @typedef {import('./world.js').Target} Target */
 /** @typedef {import('./rows/row.js').Row} Row */
@@ -66,19 +69,38 @@ async function measureOnce(world, row, target, scale) {
 }
 
 /**
+ * A target on which something does not work is left out of the row: it must not cost the figures of the others.
+ * @param {Target} target
+ * @param {() => Promise<void>} action
+ * @param {Map<string, string>} failed By target: what it said.
+ */
+export async function guard(target, action, failed) {
+  if (failed.has(target.name)) return
+  try {
+    await action()
+  } catch (error) {
+    failed.set(target.name, messageOf(error))
+  }
+}
+
+/** The command and the first thing it said. @param {unknown} error */
+export function messageOf(error) {
+  const lines = error instanceof Error ? error.message.trim().split('\n') : [String(error)]
+  return lines.slice(0, 2).join(': ').slice(0, MESSAGE_LENGTH_MAX)
+}
+
+/**
  * Runs a row without counting it, for every target as long. What is measured is a daemon that has been serving
  * for a while; one that has just started still has its code to compile and its memory to grow.
  * @param {World} world
  * @param {Row} row
- * @param {Target[]} targets
+ * @param {Target} target
  * @param {Scale} scale
  */
-async function warmUp(world, row, targets, scale) {
-  for (const target of targets) {
-    const end = performance.now() + scale.warmUpMs
-    do await measureOnce(world, row, target, scale)
-    while (performance.now() < end)
-  }
+async function warmUp(world, row, target, scale) {
+  const end = performance.now() + scale.warmUpMs
+  do await measureOnce(world, row, target, scale)
+  while (performance.now() < end)
 }
 
 /** @param {Row} row @param {Scale} scale */
@@ -93,34 +115,48 @@ function roundsOf(row, scale) {
  * @param {World} world
  * @param {Row} row
  * @param {Scale} scale
- * @returns {Promise<Result[]>} For each phase.
+ * @returns {Promise<{ results: Result[], failed: Map<string, string> }>} A result for each phase.
  */
 export async function measureRow(world, row, scale) {
   const targets = targetsOf(world, row)
-  if (targets.length === 0) return []
+  /** @type {Map<string, string>} */
+  const failed = new Map()
+  if (targets.length === 0) return { results: [], failed }
   prepareRow(world, row, targets, scale)
   /** @type {Map<string, number[][]>} For each target one list of figures per round. */
   const figures = new Map(targets.map((target) => [target.name, []]))
-  if (row.isOnce !== true && row.isSlow !== true) await warmUp(world, row, targets, scale)
+  if (row.isOnce !== true && row.isSlow !== true) {
+    for (const target of targets) await guard(target, () => warmUp(world, row, target, scale), failed)
+  }
   for (let round = 0; round < roundsOf(row, scale); round++) {
     for (let place = 0; place < targets.length; place++) {
       const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
-      figures.get(target.name)?.push(await measureOnce(world, row, target, scale))
+      const measure = async () => {
+        figures.get(target.name)?.push(await measureOnce(world, row, target, scale))
+      }
+      await guard(target, measure, failed)
     }
   }
+  const done = targets.filter(({ name }) => !failed.has(name))
+  return { results: resultsOf(row, done, figures), failed }
+}
+
+/** @param {Row} row @param {Target[]} targets @param {Map<string, number[][]>} figures @returns {Result[]} */
+function resultsOf(row, targets, figures) {
   return row.phases.map((phase, index) => {
     const column = (/** @type {string} */ target) =>
       (figures.get(target) ?? []).map((measured) => measured[index] ?? Number.NaN)
+    const base = row.onlyHoldfast === true ? null : column(BACKING)
     return {
       name: phase.name,
       unit: row.unit,
       goal: phase.goal,
       targets: Object.fromEntries(
-        targets.map(({ name }) => {
-          const base = row.onlyHoldfast === true ? null : column(BACKING)
-          return [name, { value: spread(column(name)), ratio: base && spread(ratios(column(name), base)) }]
-        }),
+        targets.map(({ name }) => [
+          name,
+          { value: spread(column(name)), ratio: base && spread(ratios(column(name), base)) },
+        ]),
       ),
     }
   })

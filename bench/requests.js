@@ -1,7 +1,7 @@
 /** How many FUSE requests an operation causes: counted in the daemons' own logs. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, truncateSync } from 'node:fs'
 import { settle } from './machine.js'
-import { prepareRow, targetsOf } from './measure.js'
+import { guard, prepareRow, targetsOf } from './measure.js'
 
 /** @typedef {import('./world.js').World} World */
 /** @typedef {import('./world.js').Target} Target */
@@ -15,8 +15,9 @@ import { prepareRow, targetsOf } from './measure.js'
  * @property {Record<string, Record<string, number>>} targets For each target: requests for each operation, by opcode.
  */
 
-/** Reads a log from where it was left. @param {string} file */
+/** Empties a log, to which the daemon goes on appending, and reads what is added. @param {string} file */
 function logReader(file) {
+  truncateSync(file)
   const fd = openSync(file, 'r')
   let at = 0
   return {
@@ -60,30 +61,44 @@ export function perOperation(counts, operations) {
 /**
  * Each row runs twice and the second time counts: by then it has what programs find once and for all.
  * @param {World} world @param {Row} row @param {Scale} scale
- * @returns {Promise<Requests[]>}
+ * @returns {Promise<{ requests: Requests[], failed: Map<string, string> }>}
  */
 export async function countRow(world, row, scale) {
   const targets = targetsOf(world, row)
   prepareRow(world, row, targets, scale)
+  /** @type {Map<string, string>} */
+  const failed = new Map()
   /** @type {Requests[]} */
-  const results = row.phases.map(({ name, per }) => ({ name, per: per ?? 'operation', targets: {} }))
+  const requests = row.phases.map(({ name, per }) => ({ name, per: per ?? 'operation', targets: {} }))
   for (const target of targets) {
-    if (target.log === null) continue
-    const log = logReader(target.log.file)
-    for (const isCounted of [false, true]) {
-      for (const [index, phase] of row.phases.entries()) {
-        await phase.before?.(world, target, scale)
-        await settle()
-        log.read()
-        await phase.measure(world, target, scale)
-        await settle()
-        const counts = countRequests(log.read(), target.log.request)
-        const result = results[index]
-        if (isCounted && result !== undefined)
-          result.targets[target.name] = perOperation(counts, phase.operations?.(scale) ?? 1)
-      }
-    }
-    log.close()
+    await guard(
+      target,
+      async () => {
+        await countOnce(world, row, target, scale)
+        const counts = await countOnce(world, row, target, scale)
+        for (const [index, { targets: counted }] of requests.entries())
+          counted[target.name] = counts[index] ?? {}
+      },
+      failed,
+    )
   }
-  return results
+  return { requests, failed }
+}
+
+/** @param {World} world @param {Row} row @param {Target} target @param {Scale} scale */
+async function countOnce(world, row, target, scale) {
+  if (target.log === null) throw new Error('no requests are logged')
+  const log = logReader(target.log.file)
+  const counts = []
+  for (const phase of row.phases) {
+    await phase.before?.(world, target, scale)
+    await settle()
+    log.read()
+    await phase.measure(world, target, scale)
+    await settle()
+    const requests = countRequests(log.read(), target.log.request)
+    counts.push(perOperation(requests, phase.operations?.(scale) ?? 1))
+  }
+  log.close()
+  return counts
 }
