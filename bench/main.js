@@ -42,55 +42,50 @@ function rowsOf(options) {
   )
 }
 
-/** Runs in the namespaces. Prints what it has found as JSON. @param {Options} options @param {string} root */
+/** @param {Partial<Found>} found One line of JSON. */
+const tell = (found) => process.stdout.write(`${JSON.stringify(found)}\n`)
+
+/** Runs in the namespaces. Prints what it finds row by row: an early end costs the rows that are left. @param {Options} options @param {string} root */
 async function inside(options, root) {
   const counting = options.part === 'requests'
   const world = await makeWorld(root, { withPlain: options['with-plain'], counting })
-  /** @type {Found} */
-  const found = {
-    results: [],
-    requests: [],
-    missing: [...world.missing],
-    targets: world.targets.map(({ name }) => name),
-  }
+  tell({ missing: world.missing, targets: world.targets.map(({ name }) => name) })
   for (const row of rowsOf(options)) {
     if (counting && row.isUncounted === true) continue
     const names = row.phases.map(({ name }) => name).join('; ')
     const start = performance.now()
     try {
-      const failed = await runRow(world, row, options, found)
-      for (const [target, message] of failed) found.missing.push(`${names}, ${target}: ${message}`)
+      const { failed, ...found } = await runRow(world, row, options)
+      tell({ ...found, missing: [...failed].map(([target, message]) => `${names}, ${target}: ${message}`) })
     } catch (error) {
-      found.missing.push(`${names}: ${messageOf(error)}`)
+      tell({ missing: [`${names}: ${messageOf(error)}`] })
     }
     progress(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${names}`)
   }
-  process.stdout.write(JSON.stringify(found))
 }
 
-/**
- * @param {import('./world.js').World} world
- * @param {Row} row
- * @param {Options} options
- * @param {Found} found What is found is added to it.
- * @returns {Promise<Map<string, string>>} What did not work, by target.
- */
-async function runRow(world, row, options, found) {
-  if (options.part === 'requests') {
-    const { requests, failed } = await countRow(world, row, COUNTING)
-    found.requests.push(...requests)
-    return failed
-  }
-  const { results, failed } = await measureRow(world, row, scaleOf(options))
-  found.results.push(...results)
-  return failed
+/** @param {import('./world.js').World} world @param {Row} row @param {Options} options */
+function runRow(world, row, options) {
+  return options.part === 'requests'
+    ? countRow(world, row, COUNTING)
+    : measureRow(world, row, scaleOf(options))
+}
+
+/** @type {import('node:child_process').ChildProcess | null} */
+let running = null
+
+/** Ends what runs in the namespaces and prints what it has found until then; without that, ends everything. */
+function stop() {
+  if (running === null) process.exit(1)
+  // unshare(1) itself ignores the signals of a terminal, and takes the namespace along when it is killed.
+  running.kill('SIGKILL')
 }
 
 /**
  * Everything inside dies with the process that is started here: a pid namespace ends with its first process.
  * @param {string} root
  * @param {Part} part
- * @returns {Promise<Found>}
+ * @returns {Promise<Found>} If it ends early, what it has found until then; `missing` says so.
  */
 function runInside(root, part) {
   const own = fileURLToPath(import.meta.url)
@@ -112,9 +107,7 @@ function runInside(root, part) {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined },
   })
-  // unshare(1) itself ignores the signals of a terminal, and takes the namespace along when it is killed.
-  const stop = () => child.kill('SIGKILL')
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, stop)
+  running = child
   let text = ''
   child.stdout.on('data', (data) => {
     text += data
@@ -122,11 +115,31 @@ function runInside(root, part) {
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status, signal) => {
-      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, stop)
-      if (status === 0) resolve(JSON.parse(text))
-      else reject(new Error(`the benchmark was ended early (${signal ?? `exit code ${status}`})`))
+      running = null
+      const found = collect(text)
+      if (status !== 0) {
+        found.missing.push(
+          `everything that is not in the table: ended early (${signal ?? `exit code ${status}`})`,
+        )
+        process.exitCode = 1
+      }
+      resolve(found)
     })
   })
+}
+
+/** @param {string} text What was told, but for a last line that was cut short. @returns {Found} */
+function collect(text) {
+  /** @type {Found} */
+  const all = { results: [], requests: [], missing: [], targets: [] }
+  for (const line of text.split('\n').slice(0, -1)) {
+    const found = /** @type {Partial<Found>} */ (JSON.parse(line))
+    all.results.push(...(found.results ?? []))
+    all.requests.push(...(found.requests ?? []))
+    all.missing.push(...(found.missing ?? []))
+    all.targets.push(...(found.targets ?? []))
+  }
+  return all
 }
 
 /** The pure rules, in this process: they need no mount. @param {Options} options */
@@ -172,20 +185,21 @@ async function measureAll(options) {
   const missing = new Set()
   if (rowsOf(options).length === 0) return { sections, targets, requests, missing }
   const root = mkdtempSync(path.join(tmpdir(), 'holdfast-bench-'))
-  try {
-    for (const { part, title } of partsOf(options)) {
-      progress(title)
-      const found = await runInside(root, part)
-      for (const line of found.missing) missing.add(line)
-      if (part === 'requests') requests = found.requests
-      else {
-        sections.push({ title, results: found.results })
-        targets = found.targets
-      }
-    }
-  } finally {
+  process.on('exit', () => {
     rmSync(`${root}.img`, { force: true })
     rmdirSync(root)
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
+  for (const { part, title } of partsOf(options)) {
+    progress(title)
+    const found = await runInside(root, part)
+    for (const line of found.missing) missing.add(line)
+    if (part === 'requests') requests = found.requests
+    else {
+      sections.push({ title, results: found.results })
+      targets = found.targets
+    }
+    if (process.exitCode === 1) break
   }
   return { sections, targets, requests, missing }
 }
@@ -196,7 +210,7 @@ async function outside(options) {
   if (rowsOf(options).length === 0 && !isWanted(options, RULES, RULES))
     throw new Error('no row has such a name; --list shows them')
   const { sections, targets, requests, missing } = await measureAll(options)
-  const rules = await benchRules(options)
+  const rules = process.exitCode === 1 ? null : await benchRules(options)
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', kernel: release(), node: process.version }
   if (options.json) {
     console.log(JSON.stringify({ machine, sections, requests, rules, missing: [...missing] }, null, 2))

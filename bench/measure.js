@@ -22,6 +22,7 @@ const MESSAGE_LENGTH_MAX = 300
  * @typedef {object} Result One line of the table.
  * @property {string} name
  * @property {string} unit
+ * @property {number} rounds
  * @property {Goal | null} goal
  * @property {Record<string, { value: Spread, ratio: Spread | null }>} targets Values in the unit; ratios to the
  *   backing directory, round by round. Of rows that only Holdfast has there is no ratio.
@@ -128,7 +129,8 @@ export async function measureRow(world, row, scale) {
   if (row.isOnce !== true && row.isSlow !== true) {
     for (const target of targets) await guard(target, () => warmUp(world, row, target, scale), failed)
   }
-  for (let round = 0; round < roundsOf(row, scale); round++) {
+  const end = performance.now() + scale.rowMs
+  for (let round = 0; round < roundsOf(row, scale) && (round === 0 || performance.now() < end); round++) {
     for (let place = 0; place < targets.length; place++) {
       const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
@@ -151,6 +153,7 @@ function resultsOf(row, targets, figures) {
     return {
       name: phase.name,
       unit: row.unit,
+      rounds: Math.max(...targets.map(({ name }) => column(name).length)),
       goal: phase.goal,
       targets: Object.fromEntries(
         targets.map(({ name }) => [

@@ -90,9 +90,9 @@ function align(rows, sides = ['left']) {
  */
 export function formatTable(sections, targets) {
   const [backing = '', ...others] = targets
-  const rows = [['', backing, 'unit', ...others.map((name) => `${name} [x]`), 'goal', '']]
+  const rows = [['', backing, 'unit', 'rounds', ...others.map((name) => `${name} [x]`), 'goal', '']]
   for (const { title, results } of sections) {
-    rows.push([`-- ${title}`, '', '', ...others.map(() => ''), '', ''])
+    rows.push([`-- ${title}`, '', '', '', ...others.map(() => ''), '', ''])
     for (const result of results) {
       const base = result.targets[backing]
       const cells = others.map((name) => {
@@ -106,6 +106,7 @@ export function formatTable(sections, targets) {
         result.name,
         base === undefined ? '-' : digits(base.value.median),
         result.unit,
+        `${result.rounds}`,
         ...cells,
         goal,
         mark,

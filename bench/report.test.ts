@@ -16,7 +16,7 @@ function result(goal: Goal | null, holdfast: number, { noise = 1 } = {}) {
     passthrough_hp: cell(2),
     holdfast: cell(holdfast),
   }
-  return { name: 'row', unit: 'us', goal, targets }
+  return { name: 'row', unit: 'us', rounds: 5, goal, targets }
 }
 
 const isReached = (row: ReturnType<typeof result>) => verdict(row, []).isReached
@@ -109,12 +109,12 @@ test('no two lines of the table have the same name', () => {
 test('the table has a column per target, aligned, and a dash for what was not measured', () => {
   const { targets } = result(null, 1.1)
   const lines = formatTable(
-    [{ title: 'free', results: [{ name: 'stat', unit: 'us', goal: within(1.3), targets }] }],
+    [{ title: 'free', results: [{ name: 'stat', unit: 'us', rounds: 5, goal: within(1.3), targets }] }],
     ['backing', 'same again', 'bindfs', 'holdfast', 'absent'],
   )
   expect(lines).toEqual([
-    '         backing  unit     same again [x]         bindfs [x]       holdfast [x]  absent [x]  goal',
+    '         backing  unit  rounds     same again [x]         bindfs [x]       holdfast [x]  absent [x]  goal',
     '-- free',
-    'stat        1.00    us  1.00 (1.00..1.00)  3.00 (3.00..3.00)  1.10 (1.10..1.10)           -   1.3  yes',
+    'stat        1.00    us       5  1.00 (1.00..1.00)  3.00 (3.00..3.00)  1.10 (1.10..1.10)           -   1.3  yes',
   ])
 })

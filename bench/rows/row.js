@@ -16,6 +16,8 @@ import { call } from '../machine.js'
  * @typedef {object} Scale How much is done for one measurement.
  * @property {number} rounds
  * @property {number} slowRounds Of rows that take seconds.
+ * @property {number} rowMs A row that has taken longer begins no further round: on a busy machine the rows behind
+ *   it matter more.
  * @property {number} warmUpMs Not counted, for each row and target.
  * @property {Amount} loop Of operations that take microseconds.
  * @property {Amount} passes Of passes over the big file.
@@ -35,11 +37,12 @@ import { call } from '../machine.js'
 export const FULL = {
   rounds: 5,
   slowRounds: 3,
-  warmUpMs: 300,
-  loop: { ms: 60 },
-  passes: { ms: 200 },
-  fileCount: 1000,
-  coldCount: 2000,
+  rowMs: 45_000,
+  warmUpMs: 200,
+  loop: { ms: 50 },
+  passes: { ms: 150 },
+  fileCount: 500,
+  coldCount: 1000,
   syncCount: 100,
   treeCount: 5000,
   bigMib: 128,
@@ -55,6 +58,7 @@ export const QUICK = {
   ...FULL,
   rounds: 3,
   slowRounds: 2,
+  rowMs: 15_000,
   warmUpMs: 100,
   loop: { ms: 20 },
   passes: { ms: 50 },
