@@ -45,7 +45,7 @@ export const FULL = {
   coldCount: 1000,
   syncCount: 100,
   treeCount: 5000,
-  bigMib: 128,
+  bigMib: 64,
   randomCount: 20_000,
   directCount: 500,
   repositoryCount: 20_000,
