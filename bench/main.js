@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { hasProgram } from './machine.js'
 import { measureRow, messageOf } from './measure.js'
 import { HELP, isWanted, readOptions, scaleOf } from './options.js'
-import { formatList, formatRequests, formatRules, formatTable } from './report.js'
+import { formatList, formatRequests, formatRules, formatSummary, formatTable } from './report.js'
 import { countRow } from './requests.js'
 import { THEMES } from './rows/index.js'
 import { COUNTING } from './rows/row.js'
@@ -218,7 +218,10 @@ async function outside(options) {
   }
   console.log(`\n${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`)
   console.log('First column: the backing directory. [x]: multiples of it, median (min..max) of the rounds.\n')
-  if (sections.length > 0) for (const line of formatTable(sections, targets)) console.log(line)
+  if (sections.length > 0) {
+    for (const line of formatTable(sections, targets)) console.log(line)
+    console.log(`\n${formatSummary(sections)}`)
+  }
   if (requests.length > 0) for (const line of ['', ...formatRequests(requests)]) console.log(line)
   if (rules !== null) for (const line of ['', ...formatRules(rules)]) console.log(line)
   for (const line of missing) console.log(`\nnot measured: ${line}`)

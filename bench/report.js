@@ -116,6 +116,15 @@ export function formatTable(sections, targets) {
   return align(rows)
 }
 
+/** How many goals are reached. @param {Section[]} sections */
+export function formatSummary(sections) {
+  const all = sections.flatMap(({ results }) => results.map((result) => verdict(result, results)))
+  const judged = all.filter(({ goal }) => goal !== '')
+  const count = (/** @type {boolean | null} */ isReached) =>
+    judged.filter((verdict) => verdict.isReached === isReached).length
+  return `of ${judged.length} goals ${count(true)} are reached, ${count(false)} are missed, of ${count(null)} nothing can be said`
+}
+
 /** @param {import('./rows/row.js').Goal | null} goal */
 function formatGoal(goal) {
   if (goal === null) return '-'

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ratios, spread } from './measure.js'
-import { formatRequests, formatTable, verdict } from './report.js'
+import { formatRequests, formatSummary, formatTable, verdict } from './report.js'
 import { countRequests, perOperation } from './requests.js'
 import { THEMES } from './rows/index.js'
 import { AS_BACKING, type Goal, within } from './rows/row.js'
@@ -64,6 +64,18 @@ test('verdict: a multiple of what another phase takes', () => {
   const goal: Goal = { kind: 'phase', times: 2, of: 'first' }
   expect(verdict(result(goal, 4), [first])).toEqual({ goal: '4.00 us', isReached: true })
   expect(verdict(result(goal, 4.1), [first]).isReached).toBe(false)
+})
+
+test('summary: lines without a goal do not count', () => {
+  const results = [
+    result(within(1), 1),
+    result(within(1), 2),
+    result(within(1), 1.2, { noise: 1.3 }),
+    result(null, 9),
+  ]
+  expect(formatSummary([{ title: 'free', results }])).toBe(
+    'of 3 goals 1 are reached, 1 are missed, of 1 nothing can be said',
+  )
 })
 
 test('requests: Holdfast and libfuse log a line for each, of which the opcode counts', () => {

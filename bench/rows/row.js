@@ -37,7 +37,7 @@ import { call } from '../machine.js'
 export const FULL = {
   rounds: 5,
   slowRounds: 3,
-  rowMs: 45_000,
+  rowMs: 30_000,
   warmUpMs: 200,
   loop: { ms: 50 },
   passes: { ms: 150 },
