@@ -1,6 +1,7 @@
 /** Programs and system state, as all of the benchmark needs them. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { getPriority } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
@@ -63,11 +64,25 @@ export async function until(what, look, timeoutMs = 10_000) {
   }
 }
 
+/**
+ * Gives each session in this pid namespace the priority that this process has (nice(1)). Where the scheduler shares
+ * the processor among sessions first (autogroup), the nice value of a process counts only within its own: daemons
+ * would be served like everybody else on the machine, however important the benchmark is.
+ */
+export function sharePriority() {
+  for (const pid of processIds()) {
+    const file = `/proc/${pid}/autogroup`
+    if (existsSync(file)) writeFileSync(file, String(getPriority()))
+  }
+}
+
+const processIds = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+
 /** Processor time of all others in this pid namespace, which are the daemons: in ticks. */
 function ticksOfOthers() {
   let ticks = 0
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || name === String(process.pid)) continue
+  for (const name of processIds()) {
+    if (name === String(process.pid)) continue
     try {
       const stat = readFileSync(`/proc/${name}/stat`, 'latin1')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -105,6 +105,8 @@ function runInside(root, part) {
   const argv = [...(part === 'pinned' ? ['taskset', '-c', '0'] : []), 'unshare', ...namespaces, ...shell]
   const child = spawn(argv[0] ?? '', argv.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
+    // A session of its own, of which the priority can be set: see sharePriority().
+    detached: true,
     env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined },
   })
   running = child

@@ -17,10 +17,18 @@ const LIBFUSE_REQUEST = /^unique: \d+, opcode: (\w+)/
 /** @param {string} file */
 const openLog = (file) => openSync(file, 'a')
 
-/** @param {string[]} argv @param {string} directory @param {string | null} log */
+/**
+ * In a session of its own, as Holdfast's engine is: where the scheduler shares the processor among sessions, it
+ * makes a difference.
+ * @param {string[]} argv @param {string} directory @param {string | null} log
+ */
 async function startDaemon(argv, directory, log) {
   const output = log === null ? 'ignore' : openLog(log)
-  const daemon = spawn(argv[0] ?? '', argv.slice(1), { stdio: ['ignore', output, output], env })
+  const daemon = spawn(argv[0] ?? '', argv.slice(1), {
+    stdio: ['ignore', output, output],
+    env,
+    detached: true,
+  })
   daemon.unref()
   await until(argv[0] ?? '', () => isMounted(directory))
 }

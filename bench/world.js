@@ -7,7 +7,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { call } from './machine.js'
+import { call, sharePriority } from './machine.js'
 import { mountPeer, peers } from './peers.js'
 
 const SOURCES = fileURLToPath(new URL('./programs', import.meta.url))
@@ -115,6 +115,7 @@ export async function makeWorld(root, { withPlain, counting }) {
       log: file === null ? null : { file, request: peer.request },
     })
   }
+  sharePriority()
   for (const { backing, key } of targets) mkdirSync(path.join(backing, 'own', key), { recursive: true })
   return { scratch, programs: compile(scratch), backings, targets, missing }
 }
