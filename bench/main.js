@@ -10,8 +10,10 @@ import { availableParallelism, cpus, release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram } from './machine.js'
+import { markdownRequests, markdownTables } from './markdown.js'
 import { measureRow, messageOf } from './measure.js'
 import { HELP, isWanted, readOptions, scaleOf } from './options.js'
+import { RIVALS } from './peers.js'
 import { formatList, formatRequests, formatRules, formatSummary, formatTable } from './report.js'
 import { countRow } from './requests.js'
 import { THEMES } from './rows/index.js'
@@ -221,10 +223,13 @@ async function outside(options) {
   console.log(`\n${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`)
   console.log('First column: the backing directory. [x]: multiples of it, median (min..max) of the rounds.\n')
   if (sections.length > 0) {
-    for (const line of formatTable(sections, targets)) console.log(line)
-    console.log(`\n${formatSummary(sections)}`)
+    const format = options.markdown ? markdownTables : formatTable
+    for (const line of [...format(sections, targets), '', formatSummary(sections)]) console.log(line)
   }
-  if (requests.length > 0) for (const line of ['', ...formatRequests(requests)]) console.log(line)
+  if (requests.length > 0) {
+    const lines = options.markdown ? markdownRequests(requests, RIVALS) : formatRequests(requests)
+    for (const line of ['', ...lines]) console.log(line)
+  }
   if (rules !== null) for (const line of ['', ...formatRules(rules)]) console.log(line)
   for (const line of missing) console.log(`\nnot measured: ${line}`)
 }

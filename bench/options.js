@@ -18,6 +18,7 @@ backing directory or, "of others", of the better of bindfs and passthrough_hp; "
   --requests           only counting
   --with-plain         also measure Holdfast without passthrough
   --json               the figures as JSON
+  --markdown           the tables of docs/PERFORMANCE.md
   --help               this text
 `
 
@@ -33,6 +34,7 @@ export function readOptions() {
       free: { type: 'boolean', default: false },
       requests: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      markdown: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
       inside: { type: 'string' },
       part: { type: 'string' },

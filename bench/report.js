@@ -13,10 +13,10 @@ import { AGAIN } from './world.js'
  */
 
 /** The column that has goals. */
-const HOLDFAST = 'holdfast'
+export const HOLDFAST = 'holdfast'
 
 /** @param {number} value Three significant digits, without an exponent. */
-function digits(value) {
+export function digits(value) {
   if (value >= 100) return value.toFixed(0)
   if (value >= 10) return value.toFixed(1)
   return value.toFixed(2)
@@ -126,13 +126,13 @@ export function formatSummary(sections) {
 }
 
 /** @param {import('./rows/row.js').Goal | null} goal */
-function formatGoal(goal) {
+export function formatGoal(goal) {
   if (goal === null) return '-'
   switch (goal.kind) {
     case 'backing':
-      return `${goal.times} times the backing directory${goal.allowsNoise === true ? ', or its noise' : ''}`
+      return `${goal.times}${goal.allowsNoise === true ? ', or the noise' : ''}`
     case 'rivals':
-      return `${goal.times} of the better of ${RIVALS.join(' and ')}`
+      return `${goal.times} of others`
     case 'at most':
       return `${goal.value} of the unit`
     case 'phase':
@@ -140,7 +140,10 @@ function formatGoal(goal) {
   }
 }
 
-/** All rows: name, unit, how each is measured, and its goal. @param {typeof import('./rows/index.js').THEMES} themes */
+/**
+ * All rows: name, unit, how each is measured, and its goal.
+ * @param {typeof import('./rows/index.js').THEMES} themes
+ */
 export function formatList(themes) {
   const rows = themes.flatMap(({ theme, rows }) => [
     [`-- ${theme}`, '', '', ''],
@@ -152,7 +155,7 @@ export function formatList(themes) {
 }
 
 /** @param {Record<string, number>} counts */
-function formatCounts(counts) {
+export function formatCounts(counts) {
   const words = Object.entries(counts).map(([opcode, count]) => `${opcode} ${Number(count.toFixed(2))}`)
   return words.length === 0 ? 'none' : words.join(', ')
 }
