@@ -14,7 +14,7 @@ const SOURCES = fileURLToPath(new URL('./programs', import.meta.url))
 const PROGRAMS = /** @type {const} */ (['metadata', 'data', 'leases', 'timing'])
 const IMAGE_MIB = 8192
 /** Half of it for directories of 100,000 files. */
-const INODE_COUNT = 1_000_000
+const INODE_COUNT = 400_000
 /** Column of the directory that is measured directly, and of the second one. */
 export const BACKING = 'backing'
 export const AGAIN = 'same again'
