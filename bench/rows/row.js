@@ -18,7 +18,7 @@ import { call } from '../machine.js'
  * @property {number} slowRounds Of rows that take seconds.
  * @property {number} rowMs A row that has taken longer begins no further round: on a busy machine the rows behind
  *   it matter more.
- * @property {number} warmUpMs Not counted, for each row and target.
+ * @property {number} warmUpMs Not counted, for each row and daemon.
  * @property {Amount} loop Of operations that take microseconds.
  * @property {Amount} passes Of passes over the big file.
  * @property {number} fileCount Files that are made, renamed and removed again.
@@ -38,7 +38,7 @@ export const FULL = {
   rounds: 5,
   slowRounds: 3,
   rowMs: 30_000,
-  warmUpMs: 200,
+  warmUpMs: 1000,
   loop: { ms: 50 },
   passes: { ms: 150 },
   fileCount: 500,
@@ -59,7 +59,7 @@ export const QUICK = {
   rounds: 3,
   slowRounds: 2,
   rowMs: 15_000,
-  warmUpMs: 100,
+  warmUpMs: 400,
   loop: { ms: 20 },
   passes: { ms: 50 },
   fileCount: 300,
