@@ -9,7 +9,14 @@ import type { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
-import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
+import {
+  CACHE_MODES,
+  type CacheMode,
+  createPassthrough,
+  type Features,
+  type IoThreads,
+  type Passthrough,
+} from '../passthrough/index.js'
 import type { Attachment } from './attachment.js'
 import type { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
@@ -30,7 +37,9 @@ export interface DataMountOptions {
   readonly service: LeaseService
   readonly ioctls: Ioctls
   readonly io: IoThreads
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
+  readonly cache: CacheMode
   readonly debug: ((line: string) => void) | undefined
   readonly reportBug: (error: unknown) => void
 }
@@ -90,15 +99,17 @@ export class DataMount {
       gate: this.gate,
       io: options.io,
       fuseFd: this.device.fd,
-      options: { passthrough: options.passthrough, maxStackDepth, nowMs: () => performance.now() },
+      options: {
+        without: options.without,
+        maxStackDepth,
+        ...CACHE_MODES[options.cache],
+        nowMs: () => performance.now(),
+      },
     })
-    const wanted = this.fileSystem.wantedInit
     this.session = new FuseSession({
       transport: this.device,
       fileSystem: this.fileSystem,
-      wantedFlags: wanted.flags,
-      maxWrite: wanted.maxWriteBytes,
-      ...(options.passthrough ? { maxStackDepth } : {}),
+      ...this.fileSystem.wantedInit,
       reportBug: options.reportBug,
       ...(options.debug === undefined ? {} : { debug: options.debug }),
     })

@@ -16,7 +16,13 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import {
+  type CacheMode,
+  createIoThreads,
+  type Features,
+  type ThreadedIo,
+  threadIdentity,
+} from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -24,6 +30,7 @@ import { DataMount } from './data-mount.js'
 import { pathText, timestamp } from './event-records.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
+import { MemoryKeeper } from './memory.js'
 import { type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
 import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
@@ -34,7 +41,10 @@ export interface EngineOptions {
   readonly kind: 'run' | 'mount'
   readonly version: string
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
+  /** What the kernel may remember; `auto` if not said. */
+  readonly cache?: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -66,6 +76,7 @@ export class Engine {
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
   #servedCount = 0
+  readonly #memory = new MemoryKeeper()
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -87,7 +98,10 @@ export class Engine {
       number: this.#place.number,
       control: this.#place.control,
       features:
-        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+        FEATURE_WAIT |
+        FEATURE_START |
+        FEATURE_QUERY |
+        (options.without.has('passthrough') ? 0 : FEATURE_PASSTHROUGH),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {
@@ -96,7 +110,7 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => this.#servedCount,
+      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount() }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -110,6 +124,10 @@ export class Engine {
       this.#place.remove()
       throw error
     }
+  }
+
+  get #cache(): CacheMode {
+    return this.#options.cache ?? 'auto'
   }
 
   get control(): string {
@@ -131,7 +149,8 @@ export class Engine {
       service: this.service,
       ioctls: this.#ioctls,
       io: this.#io,
-      passthrough: this.#options.passthrough,
+      without: this.#options.without,
+      cache: this.#cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -177,6 +196,7 @@ export class Engine {
     }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#watchBypasses()
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watch(nodeLoopFd(), c.POLLIN, () => {
       this.#isNodeWaiting = true
@@ -206,7 +226,9 @@ export class Engine {
   /** What is due whatever the loop has just done. */
   #afterEach(): void {
     this.service.timePassed()
+    this.service.bypasses.turn()
     this.#keepReadersAlive()
+    this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
@@ -221,6 +243,17 @@ export class Engine {
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)
+  }
+
+  /** What happens to leased files past the mount: while the watch rests, its descriptor is not waited for. */
+  #watchBypasses(): void {
+    const { bypasses } = this.service
+    bypasses.onListen = () =>
+      this.#watch(bypasses.fd, c.POLLIN, () => {
+        this.#poller.remove(bypasses.fd)
+        bypasses.take()
+      })
+    bypasses.onListen()
   }
 
   #watch(fd: number, events: number, handle: () => void): void {
@@ -243,10 +276,17 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const timeoutMs = this.service.timeoutMs()
-    if (this.#requestAgeMaxMs === null) return timeoutMs
-    const patienceMs = this.#requestAgeMaxMs / 4
-    return timeoutMs < 0 ? patienceMs : Math.min(timeoutMs, patienceMs)
+    const patienceMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
+    const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
+    const dueMs = [this.service.timeoutMs(), this.service.bypasses.timeoutMs(), patienceMs, memoryMs]
+    const timeoutMs = Math.min(...dueMs.filter((ms) => ms >= 0))
+    return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
+  }
+
+  #inodeCount(): number {
+    let count = 0
+    for (const { fileSystem } of this.mounts) count += fileSystem.inodeCount
+    return count
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
@@ -394,12 +434,14 @@ export class Engine {
       ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
+      ['cache', this.#cache],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated
       facts.push(['mount', pathText(mount.mountpoint).file])
       facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+      facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
   }
@@ -418,6 +460,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,
         pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),

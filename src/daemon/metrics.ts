@@ -5,7 +5,13 @@ import type { LeaseService } from './lease-service.js'
 const STATES = ['active', 'breaking', 'zombie', 'revoked'] as const
 const LEVELS = ['normal', 'exclusive'] as const
 
-export function collectMetrics(service: LeaseService, requestCount: number, version: string): MetricFamily[] {
+/** What the data mounts have to do. */
+export interface Served {
+  readonly requests: number
+  readonly inodes: number
+}
+
+export function collectMetrics(service: LeaseService, served: Served, version: string): MetricFamily[] {
   const { rules, counts } = service
   const leases = countLeases(service)
   let changesWaiting = 0
@@ -20,6 +26,10 @@ export function collectMetrics(service: LeaseService, requestCount: number, vers
     gauge('holdfast_leases', 'Leases there are, by state and level.', leases.samples),
     gauge('holdfast_pins', 'Pins there are; one that was made twice counts once.', single(rules.pinCount)),
     gauge('holdfast_files', 'Files with a lease or a pin.', single(service.files.size)),
+    gauge('holdfast_watched_files', 'Leased files by whether changes past the mount can be told.', [
+      { labels: { watched: 'yes' }, value: service.bypasses.watchedCount },
+      { labels: { watched: 'no' }, value: service.bypasses.unwatchedCount },
+    ]),
     gauge('holdfast_breaks', 'Breaks under way.', single(leases.breaking)),
     gauge('holdfast_waiting_requests', 'Requests that wait for leases to be given up.', [
       { labels: { kind: 'change' }, value: changesWaiting },
@@ -40,7 +50,12 @@ export function collectMetrics(service: LeaseService, requestCount: number, vers
       { labels: { outcome: 'withheld' }, value: counts.signalsWithheld },
     ]),
     counter('holdfast_kills_total', 'Owners killed, at a deadline or by command.', single(counts.kills)),
-    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(requestCount)),
+    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(served.requests)),
+    gauge(
+      'holdfast_inodes',
+      'Files and directories of the data mounts that the kernel remembers.',
+      single(served.inodes),
+    ),
   ]
 }
 

@@ -29,6 +29,8 @@ export interface MountRecord {
   /** Type of the file system below: ext4, ... */
   readonly backing: string
   readonly passthrough: boolean
+  /** What of FUSE is in use, by the names of 'holdfast doctor'. */
+  readonly features: readonly string[]
   readonly engine: ProcessRecord
   readonly leases: number
   readonly pins: number
@@ -111,9 +113,9 @@ export interface EventRecord {
   readonly uid?: number
   /** For pinned and unpinned. */
   readonly holder?: HolderRecord
-  /** For refused and break. */
+  /** For refused, break and bypassed. */
   readonly offender?: OffenderRecord
-  /** For lost: how many events this reader missed. */
+  /** For lost: how many events this reader missed. Without, `reason` says what will not be told. */
   readonly count?: number
 }
 
