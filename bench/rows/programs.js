@@ -13,7 +13,7 @@ import { AS_RIVALS, BETTER_THAN_RIVALS, MILLISECONDS, own, SECONDS, timed } from
 
 const FILES_PER_DIRECTORY = 100
 const FILES_PER_PACKAGE = 25
-const LINES_PER_SOURCE = 60
+const LINES_PER_SOURCE = 20
 
 /** @param {World} world */
 const objects = (world) => path.join(world.scratch, 'repository.git')
@@ -187,7 +187,7 @@ const COMPILE = {
   phases: [
     {
       name: 'compile',
-      how: 'make of 100 C files of 60 functions with gcc, as many jobs as processors',
+      how: 'make of 100 C files of 20 functions with gcc, as many jobs as processors',
       goal: AS_RIVALS,
       before: (world, target) => {
         call('make', ['-s', '-C', own(target, 'c-project'), 'clean'])
