@@ -24,6 +24,7 @@ import { DataMount } from './data-mount.js'
 import { pathText, timestamp } from './event-records.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
+import { MemoryKeeper } from './memory.js'
 import { type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
 import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
@@ -67,6 +68,7 @@ export class Engine {
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
   #servedCount = 0
+  readonly #memory = new MemoryKeeper()
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -100,7 +102,7 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => this.#servedCount,
+      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount() }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -211,6 +213,7 @@ export class Engine {
   #afterEach(): void {
     this.service.timePassed()
     this.#keepReadersAlive()
+    this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
@@ -247,10 +250,17 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const timeoutMs = this.service.timeoutMs()
-    if (this.#requestAgeMaxMs === null) return timeoutMs
-    const patienceMs = this.#requestAgeMaxMs / 4
-    return timeoutMs < 0 ? patienceMs : Math.min(timeoutMs, patienceMs)
+    const ruleMs = this.service.timeoutMs()
+    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
+    const timeoutMs = Math.min(ruleMs < 0 ? Number.POSITIVE_INFINITY : ruleMs, patienceMs, memoryMs)
+    return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
+  }
+
+  #inodeCount(): number {
+    let count = 0
+    for (const { fileSystem } of this.mounts) count += fileSystem.inodeCount
+    return count
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */

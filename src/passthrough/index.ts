@@ -145,7 +145,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
         ? opening.truncate(request, args)
         : attributes.apply(request, tree.inode(request.nodeid), args),
     readlink: (request) => attributes.readlink(request),
-    statfs: () => attributes.statfs(),
+    statfs: (request) => attributes.statfs(request),
 
     open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
     release: (_request, fh) => opening.release(fh),

@@ -6,6 +6,7 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
+import { STATFS_SIZE } from './attributes.js'
 import { type BackingIds, useOf } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
 import type { Features } from './features.js'
@@ -55,6 +56,11 @@ export class Handle implements OpenFile {
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
 
+/** f_type of ext4, XFS, btrfs, tmpfs and overlayfs. */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+  0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630,
+])
+
 /** Descriptors of files that are open since they were created, at most. */
 const CREATED_FD_COUNT_MAX = 512
 
@@ -64,12 +70,17 @@ export class OpenFiles {
   /** What of FUSE is in use; set by INIT. */
   features: Features = new Set()
   private createdFdCount = 0
+  /** Can every file that is found be opened for reading? */
+  private readonly readsAlwaysOpen: boolean
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
   constructor(tree: BackingTree, backingIds: BackingIds) {
     this.tree = tree
     this.backingIds = backingIds
+    const statfs = Buffer.alloc(STATFS_SIZE)
+    this.readsAlwaysOpen =
+      raw.fstatfs(tree.rootFd, statfs) === 0 && LOCAL_FILE_SYSTEMS.has(statfs.readUInt32LE(0))
   }
 
   get(fh: number): Handle {
@@ -101,9 +112,11 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid, false)
+    const isForReading = (flags & c.O_ACCMODE) === c.O_RDONLY
+    if (isForReading && this.readsAlwaysOpen) return this.openWith(-1, inode, flags, pid, uid, false)
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
-    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
+    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
+    // server decides what can be read.
     const fd = this.openData(inode, flags)
     return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
   }
@@ -164,6 +177,7 @@ export class OpenFiles {
   }
 
   private openData(inode: Inode, programFlags: number): number {
+    if (!this.tree.hasRoom()) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.

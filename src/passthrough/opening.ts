@@ -100,7 +100,11 @@ export class Opening {
       size: args.size,
       writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: file?.isNonBlocking ?? false,
-      finish: (result) => (result < 0 ? result : this.attributes.apply(request, inode, args)),
+      finish: (result) => {
+        if (result < 0) return result
+        // Asked for again: the object may be another one if the change had to wait.
+        return this.attributes.apply(request, tree.inodes.get(request.nodeid), args)
+      },
     })
   }
 
@@ -125,7 +129,10 @@ export class Opening {
       gate,
       request,
       { node: inode, file, operation, range, nonBlocking },
-      (finish) => this.setSize(inode, size, writer, (result) => finish(change.finish(result))),
+      (finish) => {
+        const present = tree.inodes.get(inode.nodeid)
+        this.setSize(present, size, writer, (result) => finish(change.finish(result)))
+      },
       change.refused,
     )
   }

@@ -56,8 +56,9 @@ export class Xattrs {
    */
   private isBareByName(inode: Inode): boolean {
     const { tree, options } = this.core
-    if (inode.fd >= 0 || !inode.hasName || inode.parent === null) return false
-    const parentFd = tree.pathFd(inode.parent)
+    const { parent } = inode
+    if (inode.fd >= 0 || !inode.hasName || parent === null) return false
+    const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return false
     const path = Buffer.from(`/proc/self/fd/${parentFd}/${inode.name}\0`, 'latin1')
     if (raw.llistxattr(path, null, 0) !== 0) return false
