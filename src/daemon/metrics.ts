@@ -9,10 +9,13 @@ const LEVELS = ['normal', 'exclusive'] as const
 export interface Served {
   readonly requests: number
   readonly inodes: number
+  /** Entries of other tables of the engine, by name. */
+  readonly tables: readonly (readonly [string, number])[]
 }
 
 export function collectMetrics(service: LeaseService, served: Served, version: string): MetricFamily[] {
   const { rules, counts } = service
+  const memory = process.memoryUsage()
   const leases = countLeases(service)
   let changesWaiting = 0
   let requestsWaiting = 0
@@ -26,6 +29,10 @@ export function collectMetrics(service: LeaseService, served: Served, version: s
     gauge('holdfast_leases', 'Leases there are, by state and level.', leases.samples),
     gauge('holdfast_pins', 'Pins there are; one that was made twice counts once.', single(rules.pinCount)),
     gauge('holdfast_files', 'Files with a lease or a pin.', single(service.files.size)),
+    gauge('holdfast_watched_files', 'Leased files by whether changes past the mount can be told.', [
+      { labels: { watched: 'yes' }, value: service.bypasses.watchedCount },
+      { labels: { watched: 'no' }, value: service.bypasses.unwatchedCount },
+    ]),
     gauge('holdfast_breaks', 'Breaks under way.', single(leases.breaking)),
     gauge('holdfast_waiting_requests', 'Requests that wait for leases to be given up.', [
       { labels: { kind: 'change' }, value: changesWaiting },
@@ -51,6 +58,20 @@ export function collectMetrics(service: LeaseService, served: Served, version: s
       'holdfast_inodes',
       'Files and directories of the data mounts that the kernel remembers.',
       single(served.inodes),
+    ),
+    gauge(
+      'holdfast_table_entries',
+      'What else the engine keeps in mind, by table.',
+      served.tables.map(([table, value]) => ({ labels: { table }, value })),
+    ),
+    gauge(
+      'holdfast_memory_bytes',
+      'Memory of the engine: all that is resident, and what JavaScript has of it.',
+      [
+        { labels: { kind: 'resident' }, value: memory.rss },
+        { labels: { kind: 'heap' }, value: memory.heapUsed },
+        { labels: { kind: 'external' }, value: memory.external },
+      ],
     ),
   ]
 }

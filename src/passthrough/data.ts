@@ -7,7 +7,16 @@ import * as raw from '../linux/raw.js'
 import { STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
 import { hasCapability, keepsSetid } from './identity.js'
-import { asWriter, type Job, type JobResult, readCached, readFully, type Writer } from './io-jobs.js'
+import {
+  AT_END,
+  asWriter,
+  type Job,
+  type JobResult,
+  readCached,
+  readFully,
+  type Writer,
+  writeAt,
+} from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
@@ -99,13 +108,19 @@ export class Data {
     return buffer.subarray(0, result)
   }
 
+  /** `flags` are those that the program's descriptor has at the moment: O_APPEND comes and goes (fcntl(2)). */
   write(
     request: RequestInfo,
     fh: number,
-    offset: number,
+    givenOffset: number,
     data: Buffer,
+    flags: number,
     writeFlags: number,
   ): Answer<{ size: number }> {
+    // Where the kernel believes the end to be may be a second ago: what others have appended since stays. Pages that
+    // are written back know their place.
+    const isFromCache = (writeFlags & WRITE_FLAGS.FUSE_WRITE_CACHE) !== 0
+    const offset = (flags & c.O_APPEND) !== 0 && !isFromCache ? AT_END : givenOffset
     const { files, options, identity, features } = this.core
     const handle = files.get(fh)
     const fd = files.dataFd(handle)
@@ -121,7 +136,7 @@ export class Data {
       const job: Job = { kind: 'write', fd, offset, data: copy, writer }
       return this.inIoThread(request, job, ({ result }) => ({ size: result }))
     }
-    const size = asWriter(identity, writer, () => raw.pwrite(fd, data, data.length, offset))
+    const size = asWriter(identity, writer, () => writeAt(fd, data, offset))
     if (options.nowMs() - startMs > SLOW_WRITE_MS) this.writesAreSlowUntilMs = startMs + SLOW_PERIOD_MS
     return size < 0 ? size : { size }
   }

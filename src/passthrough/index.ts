@@ -27,7 +27,13 @@ export type * from './gate.js'
 export { threadIdentity } from './identity.js'
 export { InlineIo, type IoThreads, type Job, type JobResult } from './io-jobs.js'
 export { createIoThreads, ThreadedIo } from './io-threads.js'
-export { DEFAULT_OPTIONS, type PassthroughOptions, wantedInit } from './options.js'
+export {
+  CACHE_MODES,
+  type CacheMode,
+  DEFAULT_OPTIONS,
+  type PassthroughOptions,
+  wantedInit,
+} from './options.js'
 
 export interface PassthroughParts {
   /** O_PATH descriptor of the backing root, in a mount of its own (open_tree(2)) that nothing is mounted on. */
@@ -70,7 +76,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     (inode) => backingIds.dropIdle(inode),
   )
   const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options.idleBackingCountMax)
-  const files = new OpenFiles(tree, backingIds)
+  const files = new OpenFiles(tree, backingIds, options.keepsData)
   const core: Core = {
     tree,
     identity,
@@ -83,7 +89,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     features: new Set(),
   }
   const names = new Names(core)
-  const creating = new Creating(core, names)
+  const creating = new Creating(core)
   const attributes = new SettingAttributes(core)
   const opening = new Opening(core, attributes)
   const data = new Data(core)
@@ -150,8 +156,8 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
     release: (_request, fh) => opening.release(fh),
     read: (request, fh, offset, size) => data.read(request, fh, offset, size),
-    write: (request, fh, offset, bytes, _flags, writeFlags) =>
-      data.write(request, fh, offset, bytes, writeFlags),
+    write: (request, fh, offset, bytes, flags, writeFlags) =>
+      data.write(request, fh, offset, bytes, flags, writeFlags),
     fsync: (request, fh, dataOnly) => data.fsync(request, fh, dataOnly),
     fallocate: (request, fh, offset, length, mode) => data.fallocate(request, fh, offset, length, mode),
     lseek: (_request, fh, offset, whence) => data.lseek(fh, offset, whence),

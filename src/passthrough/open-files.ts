@@ -50,8 +50,8 @@ export class Handle implements OpenFile {
 }
 
 /**
- * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset that the
- * kernel has worked out for us; O_DIRECT, because our buffers are not aligned for it and the program's alignment
+ * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset of a page that is
+ * written back (what is appended has no offset, see AT_END); O_DIRECT, because our buffers are not aligned for it and the program's alignment
  * was checked by the kernel; O_NOATIME stays, so that reads leave the time alone as they should.
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
@@ -75,9 +75,12 @@ export class OpenFiles {
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
-  constructor(tree: BackingTree, backingIds: BackingIds) {
+  private readonly keepsData: boolean
+
+  constructor(tree: BackingTree, backingIds: BackingIds, keepsData: boolean) {
     this.tree = tree
     this.backingIds = backingIds
+    this.keepsData = keepsData
     const statfs = Buffer.alloc(STATFS_SIZE)
     this.readsAlwaysOpen =
       raw.fstatfs(tree.rootFd, statfs) === 0 && LOCAL_FILE_SYSTEMS.has(statfs.readUInt32LE(0))
@@ -177,7 +180,7 @@ export class OpenFiles {
   }
 
   private openData(inode: Inode, programFlags: number): number {
-    if (!this.tree.hasRoom()) return -Errno.EMFILE
+    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
@@ -210,10 +213,12 @@ export class OpenFiles {
     // Each write comes to us at once in any case. What is read back would be found in the page cache, but who can
     // only write does not read, and leaving out that copy makes large writes half as fast again. Only where the kernel
     // keeps mappings of the same file coherent with that.
-    const isDirect = features.has('direct-io-allow-mmap') && (handle.flags & c.O_ACCMODE) === c.O_WRONLY
+    const isRead = (handle.flags & c.O_ACCMODE) !== c.O_WRONLY
+    const isDirect = features.has('direct-io-allow-mmap') && !(isRead && this.keepsData)
     const directly = isDirect ? FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES : 0
     // What is cached can only be kept where the kernel notices that the file was changed behind its back.
-    const keepCache = features.has('auto-inval-data') ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
-    return { fh: handle.fh, openFlags: keepCache | noFlush | directly, backingId: 0 }
+    const isKept = this.keepsData && features.has('auto-inval-data')
+    const openFlags = (isKept ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0) | noFlush | directly
+    return { fh: handle.fh, openFlags, backingId: 0 }
   }
 }
