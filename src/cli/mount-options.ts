@@ -6,6 +6,7 @@ import type { PolicyOptions } from './launching.js'
 export interface ListedOptions extends PolicyOptions {
   readonly strict?: boolean
   readonly passthrough?: boolean
+  readonly without?: string
   readonly debug?: string
   readonly cache?: string
   /** MOUNT_ATTR_* */
@@ -32,7 +33,7 @@ const FLAGS: ReadonlyMap<string, Partial<ListedOptions>> = new Map([
   ['no-passthrough', { passthrough: false }],
 ])
 
-const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'debug', 'cache'] as const
+const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'debug', 'cache'] as const
 
 /** `breakTime` is `break-time` in a list, as it is on the command line. */
 const VALUE_NAMES: ReadonlyMap<string, (typeof VALUES)[number]> = new Map(

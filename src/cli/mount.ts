@@ -2,6 +2,7 @@
 import {
   DATA_TYPE,
   type Engine,
+  type Features,
   type LeasePolicy,
   leaveLauncher,
   removeDead,
@@ -27,6 +28,7 @@ import {
   type PolicyOptions,
   parseCache,
   parsePolicy,
+  parseWithout,
   serve,
   tellLimits,
   tellWaysPast,
@@ -40,6 +42,7 @@ import { mountOf } from './targets.js'
 export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
+  readonly without?: string | undefined
   readonly debug?: string | undefined
   readonly cache?: string | undefined
   /** The list behind -o. */
@@ -57,6 +60,7 @@ export async function mount(
   const { attributes, ...listed } = parseMountOptions(given.options)
   const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
+  const without = parseWithout(options)
   parseCache(options.cache)
   removeDead()
   const target = openDirectory(directory)
@@ -67,7 +71,7 @@ export async function mount(
   leaveLauncher(launcher)
   const engine = withRunLock(() => {
     refuseCovered(place)
-    return start(target.fd, place, { ...options, policy, debugFd })
+    return start(target.fd, place, { ...options, policy, without, debugFd })
   })
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
@@ -113,7 +117,12 @@ function refuseCovered({ path }: Place): void {
 function start(
   targetFd: number,
   place: Place,
-  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined; attributes: number },
+  options: Omit<MountOptions, 'without'> & {
+    policy: LeasePolicy
+    without: Features
+    debugFd: number | undefined
+    attributes: number
+  },
 ): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {

@@ -10,9 +10,10 @@ import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import {
-  CACHE_MODES,
   type CacheMode,
+  cacheOptions,
   createPassthrough,
+  type Features,
   type IoThreads,
   type Passthrough,
 } from '../passthrough/index.js'
@@ -36,7 +37,8 @@ export interface DataMountOptions {
   readonly service: LeaseService
   readonly ioctls: Ioctls
   readonly io: IoThreads
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
   readonly cache: CacheMode
   readonly debug: ((line: string) => void) | undefined
   readonly reportBug: (error: unknown) => void
@@ -98,19 +100,15 @@ export class DataMount {
       io: options.io,
       fuseFd: this.device.fd,
       options: {
-        passthrough: options.passthrough,
+        ...cacheOptions(options.cache, options.without),
         maxStackDepth,
-        ...CACHE_MODES[options.cache],
         nowMs: () => performance.now(),
       },
     })
-    const wanted = this.fileSystem.wantedInit
     this.session = new FuseSession({
       transport: this.device,
       fileSystem: this.fileSystem,
-      wantedFlags: wanted.flags,
-      maxWrite: wanted.maxWriteBytes,
-      ...(options.passthrough ? { maxStackDepth } : {}),
+      ...this.fileSystem.wantedInit,
       reportBug: options.reportBug,
       ...(options.debug === undefined ? {} : { debug: options.debug }),
     })

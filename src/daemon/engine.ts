@@ -16,7 +16,13 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { type CacheMode, createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import {
+  type CacheMode,
+  createIoThreads,
+  type Features,
+  type ThreadedIo,
+  threadIdentity,
+} from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -24,6 +30,7 @@ import { DataMount } from './data-mount.js'
 import { pathText, timestamp } from './event-records.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
+import { MemoryKeeper } from './memory.js'
 import { type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
 import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
@@ -34,7 +41,8 @@ export interface EngineOptions {
   readonly kind: 'run' | 'mount'
   readonly version: string
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
   /** What the kernel may remember; `auto` if not said. */
   readonly cache?: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
@@ -68,6 +76,7 @@ export class Engine {
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
   #servedCount = 0
+  readonly #memory = new MemoryKeeper()
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -89,7 +98,10 @@ export class Engine {
       number: this.#place.number,
       control: this.#place.control,
       features:
-        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+        FEATURE_WAIT |
+        FEATURE_START |
+        FEATURE_QUERY |
+        (options.without.has('passthrough') ? 0 : FEATURE_PASSTHROUGH),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {
@@ -98,7 +110,7 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => this.#servedCount,
+      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount() }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -137,7 +149,7 @@ export class Engine {
       service: this.service,
       ioctls: this.#ioctls,
       io: this.#io,
-      passthrough: this.#options.passthrough,
+      without: this.#options.without,
       cache: this.#cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
@@ -216,6 +228,7 @@ export class Engine {
     this.service.timePassed()
     this.service.bypasses.turn()
     this.#keepReadersAlive()
+    this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
@@ -263,8 +276,21 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const timeoutMs = sooner(this.service.timeoutMs(), this.service.bypasses.timeoutMs())
-    return this.#requestAgeMaxMs === null ? timeoutMs : sooner(timeoutMs, this.#requestAgeMaxMs / 4)
+    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
+    const timeoutMs = Math.min(
+      orNever(this.service.timeoutMs()),
+      orNever(this.service.bypasses.timeoutMs()),
+      patienceMs,
+      memoryMs,
+    )
+    return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
+  }
+
+  #inodeCount(): number {
+    let count = 0
+    for (const { fileSystem } of this.mounts) count += fileSystem.inodeCount
+    return count
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
@@ -419,6 +445,7 @@ export class Engine {
       facts.push(['mount', pathText(mount.mountpoint).file])
       facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+      facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
   }
@@ -437,6 +464,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,
         pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),
@@ -445,8 +473,7 @@ export class Engine {
   }
 }
 
-/** The shorter of two timeouts; negative is for ever. */
-function sooner(a: number, b: number): number {
-  if (a < 0) return b
-  return b < 0 ? a : Math.min(a, b)
+/** A timeout whose negative values are for ever. */
+function orNever(timeoutMs: number): number {
+  return timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs
 }

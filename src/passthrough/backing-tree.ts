@@ -13,14 +13,26 @@ const DOT = Buffer.from('.\0')
 const MASK = STATX_BASIC_STATS | STATX_BTIME
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const HANDLE_BYTES_MAX = 128
-const NAME_BYTES_MAX = 4096
 
-/** Half of what the process may open; the rest is for open files, and for what else the engine has. */
-function defaultFdCount(): number {
+/** What the engine has open besides files of the mount, about. */
+const OWN_FD_COUNT = 40
+const PATH_FD_COUNT_MAX = 10_000
+const SPARE_FD_COUNT_MAX = 64
+
+function fdLimit(): number {
   const limits = Buffer.alloc(16)
-  check(raw.prlimit(0, 7, null, limits), 'prlimit')
-  const soft = limits.readBigUInt64LE(0)
-  return Math.max(64, Number(soft > 20_000n ? 20_000n : soft) >> 1)
+  check(raw.prlimit(0, c.RLIMIT_NOFILE, null, limits), 'prlimit')
+  return Number(limits.readBigUInt64LE(0))
+}
+
+/** Half of what the process may open for files; the rest is for those that programs have open. */
+function defaultPathFdCount(limit: number): number {
+  return Math.max(8, Math.min(PATH_FD_COUNT_MAX, (limit - OWN_FD_COUNT) >> 1))
+}
+
+/** Does this failure mean that a name leads to a file no more? */
+function isGone(result: number): boolean {
+  return result === -Errno.ENOENT || result === -Errno.ENOTDIR
 }
 
 /**
@@ -35,7 +47,13 @@ export class BackingTree implements InodeHome {
   private handleMountFd: number
   readonly inodes: InodeTable
   readonly fds: FdCache<Inode>
-  private readonly nameBytes = Buffer.alloc(NAME_BYTES_MAX)
+  /**
+   * Descriptors from this one on are for what comes and goes within a request, and for starting threads: when programs
+   * have opened all that the engine may, those that open nothing must not notice.
+   */
+  private readonly spareFd: number
+  /** Has a descriptor been among the spare ones since we last made sure? */
+  private isNearLimit = false
   private readonly fdBytes = Buffer.alloc(16)
   /** For what is asked from outside of requests, so that no request's result is overwritten. */
   private readonly ownStat = new Statx()
@@ -55,7 +73,10 @@ export class BackingTree implements InodeHome {
     this.dropped = dropped
     const rootStat = new Statx().read(rootFd, EMPTY_PATH, c.AT_EMPTY_PATH)
     this.inodes = new InodeTable(rootStat, this, (inode) => this.drop(inode))
-    this.fds = new FdCache(fdCountMax === 0 ? defaultFdCount() : fdCountMax, (inode) => this.evict(inode))
+    const limit = fdLimit()
+    this.spareFd = limit - Math.min(SPARE_FD_COUNT_MAX, Math.floor(limit * 0.4))
+    const pathFdCountMax = fdCountMax === 0 ? defaultPathFdCount(limit) : fdCountMax
+    this.fds = new FdCache(pathFdCountMax, (inode) => this.evict(inode))
     this.inodes.root.fd = rootFd
     const procPath = Buffer.from('/proc/self/fd\0')
     this.procFd = check(
@@ -80,8 +101,14 @@ export class BackingTree implements InodeHome {
 
   /** The inode of a request, asked for before any descriptor: now those of earlier requests can go. */
   inode(nodeid: number): Inode {
-    this.fds.tick()
+    this.tick()
     return this.inodes.get(nodeid)
+  }
+
+  /** Another request begins. */
+  tick(): void {
+    this.fds.tick()
+    this.inodes.tick()
   }
 
   /**
@@ -107,29 +134,52 @@ export class BackingTree implements InodeHome {
   }
 
   private openByName(inode: Inode): number {
-    if (inode.parent === null || !inode.hasName) return -Errno.ESTALE
-    const parentFd = this.pathFd(inode.parent)
+    const { parent } = inode
+    if (parent === null || !inode.hasName) return -Errno.ESTALE
+    const parentFd = this.pathFd(parent)
     if (parentFd < 0) return parentFd
-    const fd = this.openAt(parentFd, this.nameZ(inode.name), PATH_FLAGS, 0)
-    if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return -Errno.ESTALE
+    const fd = this.openAt(parentFd, inode.nameZ, PATH_FLAGS, 0)
+    if (isGone(fd)) return -Errno.ESTALE
     if (fd < 0) return fd
-    if (this.ownStat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK) === 0 && inode.matches(this.ownStat))
-      return fd
+    const result = this.ownStat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK)
+    if (result === 0 && inode.matches(this.ownStat)) return fd
     raw.close(fd)
-    return -Errno.ESTALE
+    return result < 0 ? result : -Errno.ESTALE
   }
 
   private openByHandle(inode: Inode): number {
-    if (inode.handle === null) return -Errno.ESTALE
-    return raw.openByHandleAt(this.handleMountFd, inode.handle, c.O_PATH | c.O_CLOEXEC)
+    const { handle } = inode
+    if (handle === null) return -Errno.ESTALE
+    return raw.openByHandleAt(this.handleMountFd, handle, c.O_PATH | c.O_CLOEXEC)
   }
 
-  /** openat(2) that makes room if the process has too many descriptors. */
+  /** openat(2) that makes room if the process, or the system, has too many descriptors. */
   openAt(dirfd: number, nameZ: Uint8Array, flags: number, mode: number): number {
-    const fd = raw.openat(dirfd, nameZ, flags, mode)
-    if (fd !== -Errno.EMFILE) return fd
-    this.fds.trim(this.fds.size >> 1)
-    return raw.openat(dirfd, nameZ, flags, mode)
+    let fd = raw.openat(dirfd, nameZ, flags, mode)
+    if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) {
+      this.fds.trim(this.fds.size >> 1)
+      fd = raw.openat(dirfd, nameZ, flags, mode)
+    }
+    // Numbers are given from the lowest on, so this one tells how many there are.
+    if (fd >= this.spareFd) this.isNearLimit = true
+    return fd
+  }
+
+  /** May a program's open keep a descriptor of ours? If not, the program is to be told EMFILE. */
+  hasRoom(): boolean {
+    if (!this.isNearLimit) return true
+    if (!this.isSpareFree()) {
+      this.fds.trim(this.fds.size >> 1)
+      if (!this.isSpareFree()) return false
+    }
+    this.isNearLimit = false
+    return true
+  }
+
+  private isSpareFree(): boolean {
+    const fd = raw.openat(this.procFd, DOT, c.O_PATH | c.O_CLOEXEC, 0)
+    if (fd >= 0) raw.close(fd)
+    return fd >= 0 && fd < this.spareFd
   }
 
   /** Opens the file of an inode for I/O. Neither creates nor truncates. */
@@ -162,29 +212,19 @@ export class BackingTree implements InodeHome {
     return this.fdBytes
   }
 
-  /** A name as a system call takes it; valid until the next call. */
-  nameZ(name: string): Buffer {
-    const length = this.nameBytes.write(name, 0, 'latin1')
-    this.nameBytes[length] = 0
-    return this.nameBytes
-  }
-
   /**
    * What stat says of the file, into `stat`: by descriptor if there is one, else by name, which saves opening it.
    * @returns 0 or a negative errno.
    */
   stat(inode: Inode, stat: Statx): number {
-    if (
-      inode.fd < 0 &&
-      inode.createdFd < 0 &&
-      inode.handle === null &&
-      inode.hasName &&
-      inode.parent !== null
-    ) {
-      const parentFd = this.pathFd(inode.parent)
+    const isByName = inode.fd < 0 && inode.createdFd < 0 && inode.hasName && !inode.hasHandle
+    const parent = isByName ? inode.parent : null
+    if (parent !== null) {
+      const parentFd = this.pathFd(parent)
       if (parentFd < 0) return parentFd
-      const result = this.statAt(parentFd, this.nameZ(inode.name), stat)
-      return result === 0 && inode.matches(stat) ? 0 : -Errno.ESTALE
+      const result = this.statAt(parentFd, inode.nameZ, stat)
+      if (isGone(result)) return -Errno.ESTALE
+      return result === 0 && !inode.matches(stat) ? -Errno.ESTALE : result
     }
     const fd = this.pathFd(inode)
     return fd < 0 ? fd : this.statFd(fd, stat)
@@ -207,10 +247,11 @@ export class BackingTree implements InodeHome {
   }
 
   nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']> {
-    if (inode.parent === null || !inode.hasName) return 'unnamed'
-    const parentFd = this.pathFd(inode.parent)
+    const { parent } = inode
+    if (parent === null || !inode.hasName) return 'unnamed'
+    const parentFd = this.pathFd(parent)
     if (parentFd < 0) return 'nowhere'
-    const result = this.statAt(parentFd, this.nameZ(inode.name), this.ownStat)
+    const result = this.statAt(parentFd, inode.nameZ, this.ownStat)
     if (result < 0) return 'nowhere'
     return inode.matches(this.ownStat) ? 'here' : 'elsewhere'
   }
@@ -242,7 +283,10 @@ export class BackingTree implements InodeHome {
 
   /** Closes a descriptor to make room. What is needed to find the file again is taken first. */
   private evict(inode: Inode): void {
-    if (inode.handle === null && this.handleMountFd >= 0) inode.handle = this.takeHandle(inode.fd)
+    if (!inode.hasHandle && this.handleMountFd >= 0) {
+      const handle = this.takeHandle(inode.fd)
+      if (handle !== null) inode.handle = handle
+    }
     raw.close(inode.fd)
     inode.fd = -1
   }

@@ -2,6 +2,7 @@
 import type { Statx } from '../linux/stat.js'
 import type { BackingIds } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
+import type { Features } from './features.js'
 import type { LayoutGate } from './gate.js'
 import type { Identity } from './identity.js'
 import type { IoThreads } from './io-jobs.js'
@@ -18,6 +19,6 @@ export interface Core {
   readonly options: PassthroughOptions
   /** Filled and read within one handler. */
   readonly stat: Statx
-  /** Does the kernel say in requests which group counts (FUSE_CREATE_SUPP_GROUP)? Known after INIT. */
-  saysGroups: boolean
+  /** What of FUSE is in use. Empty before INIT. */
+  features: Features
 }

@@ -72,8 +72,8 @@ export class Creating {
 
   /** The group of the parent, if the caller is in it. */
   private groupOf(request: RequestInfo, parent: Inode): number | null {
-    const { tree, stat, saysGroups } = this.core
-    if (saysGroups || request.supplementaryGroup !== null) return request.supplementaryGroup
+    const { tree, stat, features } = this.core
+    if (features.has('create-supp-group')) return request.supplementaryGroup
     return tree.stat(parent, stat) === 0 && isInGroup(request.pid, stat.gid) ? stat.gid : null
   }
 
@@ -88,6 +88,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const openFlags = OpenFiles.dataFlags(flags) | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
       tree.openAt(parentFd, nameZ, openFlags, mode & MODE_BITS),
@@ -103,6 +104,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const exclusive = flags & c.O_EXCL
     const access = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
@@ -130,7 +132,7 @@ export class Creating {
     if (nameZ === null) this.keepNameless(inode, fd)
     const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)
     if (typeof handle === 'number') {
-      tree.inodes.forget(inode, 1)
+      tree.inodes.forget(inode.nodeid, 1)
       return handle
     }
     gate.opened(request, handle)

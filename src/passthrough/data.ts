@@ -6,7 +6,7 @@ import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { STATFS_SIZE } from './attributes.js'
 import type { Core } from './core.js'
-import { hasCapability } from './identity.js'
+import { hasCapability, keepsSetid } from './identity.js'
 import {
   AT_END,
   asWriter,
@@ -117,18 +117,17 @@ export class Data {
     flags: number,
     writeFlags: number,
   ): Answer<{ size: number }> {
+    const { files, options, identity, features } = this.core
     // Where the kernel believes the end to be may be a second ago: what others have appended since stays. Pages that
     // are written back know their place.
     const isFromCache = (writeFlags & WRITE_FLAGS.FUSE_WRITE_CACHE) !== 0
     const offset = (flags & c.O_APPEND) !== 0 && !isFromCache ? AT_END : givenOffset
-    const { files, options, identity } = this.core
     const handle = files.get(fh)
     const fd = files.dataFd(handle)
     if (fd < 0) return fd
-    const writer: Writer = {
-      uid: request.uid,
-      keepSetid: (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) === 0 && handle.node.hasSetid,
-    }
+    const isKilling = (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) !== 0
+    const keepSetid = handle.node.hasSetid && keepsSetid(features, request, isKilling)
+    const writer: Writer = { uid: request.uid, keepSetid }
     const startMs = options.nowMs()
     const isQuick = !handle.isSynchronous && startMs >= this.writesAreSlowUntilMs
     if (!isQuick) {

@@ -18,6 +18,8 @@ import type { Inode } from './inode-table.js'
 import { LaterAnswer } from './later.js'
 
 const BATCH_BYTES = 32 << 10
+/** A program may ask for a megabyte of names at once; the others would wait until all of them are looked at. */
+const ENTRIES_PER_REPLY_MAX = 512
 /** struct linux_dirent64: ino, off, reclen, type, name. */
 const RECORD = { ino: 0, off: 8, length: 16, type: 18, name: 19 } as const
 const DOT = 0x2e
@@ -134,6 +136,7 @@ export class Directories {
   opendir(request: RequestInfo, flags: number): Answer<OpenReply> {
     const { tree, files } = this.core
     const inode = tree.inode(request.nodeid)
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const batch = this.spareBatches.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
@@ -172,10 +175,10 @@ export class Directories {
     add: (handle: DirectoryHandle, nameZ: Buffer, index: number) => boolean,
   ): Answer<Ok> {
     const handle = this.handle(fh)
-    this.core.tree.fds.tick()
+    this.core.tree.tick()
     const sought = handle.seek(offset)
     if (sought < 0) return sought
-    for (let count = 0; ; count++) {
+    for (let count = 0; count < ENTRIES_PER_REPLY_MAX; count++) {
       const filled = handle.fill()
       if (filled < 0) return count > 0 ? OK : filled
       if (filled === 0) return OK
@@ -183,6 +186,7 @@ export class Directories {
       if (!add(handle, nameZ, handle.index + 1)) return OK
       handle.advance()
     }
+    return OK
   }
 
   private addPlus(
@@ -196,14 +200,13 @@ export class Directories {
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
     if (!writer.fits(name.length)) return false
-    const text = nameZ.toString('latin1', 0, nameZ.length - 1)
-    if (this.isKnown(handle, text)) {
+    if (this.isKnown(handle, nameZ)) {
       return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     }
     const result = tree.statAt(handle.fd, nameZ, stat)
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, text)
+    const inode = tree.inodes.see(stat, handle.inode, nameZ)
     const entry = entryReply(inode, stat, options)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
@@ -215,11 +218,11 @@ export class Directories {
    * Was the kernel told of this entry so recently that it need not be told again? Then the listing says nothing
    * about it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
    */
-  private isKnown(handle: DirectoryHandle, name: string): boolean {
+  private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
     const { tree, options } = this.core
     const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
     if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
-    if (inode.parent !== handle.inode || inode.name !== name || !inode.hasName) return false
+    if (inode.parentSlot !== handle.inode.slot || !inode.hasName || !inode.isCalled(nameZ)) return false
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
     return options.nowMs() - inode.toldAtMs < validMs / 2
   }

@@ -1,6 +1,7 @@
 /** A FUSE file system over a backing directory, or over one regular file. */
 import type { FuseFileSystem, LostState, Negotiated } from '../fuse/api.js'
-import { FATTR_FLAGS, INIT_FLAGS } from '../fuse/wire/flags.js'
+import type { NegotiationOptions } from '../fuse/index.js'
+import { FATTR_FLAGS } from '../fuse/wire/flags.js'
 import { OPCODES } from '../fuse/wire/opcodes.js'
 import { Statx } from '../linux/stat.js'
 import { BackingIds } from './backing-ids.js'
@@ -9,6 +10,7 @@ import type { Core } from './core.js'
 import { Creating } from './creating.js'
 import { Data } from './data.js'
 import { Directories } from './directories.js'
+import { type Features, featuresOf } from './features.js'
 import type { FileNode, LayoutGate, OpenFile } from './gate.js'
 import { threadIdentity } from './identity.js'
 import type { IoThreads } from './io-jobs.js'
@@ -16,10 +18,11 @@ import { ioctl } from './ioctls.js'
 import { Names } from './names.js'
 import { OpenFiles } from './open-files.js'
 import { Opening } from './opening.js'
-import { DEFAULT_OPTIONS, type PassthroughOptions, type WantedInit, wantedInit } from './options.js'
+import { DEFAULT_OPTIONS, type PassthroughOptions, wantedInit } from './options.js'
 import { SettingAttributes } from './setting-attributes.js'
 import { Xattrs } from './xattrs.js'
 
+export { FEATURES, type FeatureName, type Features, featuresOf } from './features.js'
 export type * from './gate.js'
 export { threadIdentity } from './identity.js'
 export { InlineIo, type IoThreads, type Job, type JobResult } from './io-jobs.js'
@@ -27,9 +30,9 @@ export { createIoThreads, ThreadedIo } from './io-threads.js'
 export {
   CACHE_MODES,
   type CacheMode,
+  cacheOptions,
   DEFAULT_OPTIONS,
   type PassthroughOptions,
-  type WantedInit,
   wantedInit,
 } from './options.js'
 
@@ -45,7 +48,9 @@ export interface PassthroughParts {
 
 /** A file system for a session, and what the engine may ask of it besides. */
 export interface Passthrough extends FuseFileSystem {
-  readonly wantedInit: WantedInit
+  readonly wantedInit: NegotiationOptions
+  /** What of FUSE is in use. Settled by INIT, but for passthrough. */
+  readonly features: Features
   /** Does I/O go past the daemon? Settled by INIT; false too once the kernel has refused it. */
   readonly isPassthrough: boolean
   /** Files that are open through the mount. */
@@ -71,7 +76,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     (fd) => io.submit({ kind: 'close', fd }, () => {}),
     (inode) => backingIds.dropIdle(inode),
   )
-  const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options)
+  const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options.idleBackingCountMax)
   const files = new OpenFiles(tree, backingIds, options.keepsData)
   const core: Core = {
     tree,
@@ -82,7 +87,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     io,
     options,
     stat: new Statx(),
-    saysGroups: false,
+    features: new Set(),
   }
   const names = new Names(core)
   const creating = new Creating(core, names)
@@ -94,6 +99,10 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
 
   return {
     wantedInit: wantedInit(options),
+    get features() {
+      if (backingIds.isEnabled) return core.features
+      return new Set([...core.features].filter((name) => name !== 'passthrough'))
+    },
     get isPassthrough() {
       return backingIds.isEnabled
     },
@@ -113,9 +122,8 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     },
 
     init(negotiated: Negotiated) {
-      core.saysGroups = (negotiated.flags & INIT_FLAGS.FUSE_CREATE_SUPP_GROUP) !== 0n
-      files.canWriteDirectly = (negotiated.flags & INIT_FLAGS.FUSE_DIRECT_IO_ALLOW_MMAP) !== 0n
-      if ((negotiated.flags & INIT_FLAGS.FUSE_PASSTHROUGH) === 0n) backingIds.disable()
+      core.features = files.features = featuresOf(negotiated, options.without)
+      backingIds.isEnabled = core.features.has('passthrough')
     },
     replyLost(opcode: number, lost: LostState) {
       for (const nodeid of lost.nodeids) names.forget(nodeid, 1)
@@ -144,7 +152,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
         ? opening.truncate(request, args)
         : attributes.apply(request, tree.inode(request.nodeid), args),
     readlink: (request) => attributes.readlink(request),
-    statfs: () => attributes.statfs(),
+    statfs: (request) => attributes.statfs(request),
 
     open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
     release: (_request, fh) => opening.release(fh),

@@ -13,11 +13,6 @@ const ENOENT = -2
 const BIG_BLOCKS = (64 << 20) / 512
 const EMPTY_PATH = Buffer.from('\0')
 
-/** Names are kept as strings with one character per byte. */
-export function nameString(nameZ: Buffer): string {
-  return nameZ.toString('latin1', 0, nameZ.length - 1)
-}
-
 export class Names {
   private readonly core: Core
 
@@ -37,14 +32,13 @@ export class Names {
 
   /** Answers with a file that was just looked at, and counts the lookup. */
   entry(stat: Statx, parent: Inode, nameZ: Buffer): EntryReply {
-    const inode = this.core.tree.inodes.see(stat, parent, nameString(nameZ))
+    const inode = this.core.tree.inodes.see(stat, parent, nameZ)
     inode.nlookup++
     return entryReply(inode, stat, this.core.options)
   }
 
   forget(nodeid: number, nlookup: number): void {
-    const inode = this.core.tree.inodes.tryGet(nodeid)
-    if (inode !== undefined) this.core.tree.inodes.forget(inode, nlookup)
+    this.core.tree.inodes.forget(nodeid, nlookup)
   }
 
   unlink(request: RequestInfo, nameZ: Buffer): Answer<Ok> {
@@ -63,7 +57,7 @@ export class Names {
     const victim = this.keep(parentFd, nameZ)
     const result = raw.unlinkat(parentFd, nameZ, flags)
     if (result < 0) return result
-    if (victim !== null) this.nameGone(victim.inode, parent, nameString(nameZ), victim)
+    if (victim !== null) this.nameGone(victim.inode, parent, nameZ, victim)
     return OK
   }
 
@@ -83,12 +77,12 @@ export class Names {
   }
 
   /** Forgets a name that was removed through us. */
-  private nameGone(inode: Inode, parent: Inode, name: string, { isLast, isBig }: Victim): void {
+  private nameGone(inode: Inode, parent: Inode, nameZ: Buffer, { isLast, isBig }: Victim): void {
     if (isLast) {
       inode.hasName = false
       inode.isBigAndUnlinked = isBig
       this.core.backingIds.dropIdle(inode)
-    } else if (inode.parent === parent && inode.name === name) {
+    } else if (inode.parentSlot === parent.slot && inode.isCalled(nameZ)) {
       inode.hasName = false
     }
   }
@@ -102,7 +96,7 @@ export class Names {
   ): Answer<Ok> {
     const { tree, stat, identity } = this.core
     const oldParent = tree.inode(request.nodeid)
-    const newParent = newParentId === request.nodeid ? oldParent : tree.inode(newParentId)
+    const newParent = newParentId === request.nodeid ? oldParent : tree.inodes.get(newParentId)
     const oldParentFd = tree.pathFd(oldParent)
     if (oldParentFd < 0) return oldParentFd
     const newParentFd = tree.pathFd(newParent)
@@ -117,20 +111,19 @@ export class Names {
     if (result < 0) return result
     // Two names of one file: rename(2) does nothing.
     if (moved !== undefined && moved === target?.inode) return OK
-    const newName = nameString(newNameZ)
     if (target !== null) {
       const { inode } = target
-      if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, nameString(oldNameZ))
-      else this.nameGone(inode, newParent, newName, target)
+      if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, oldNameZ)
+      else this.nameGone(inode, newParent, newNameZ, target)
     }
-    if (moved !== undefined) tree.inodes.place(moved, newParent, newName)
+    if (moved !== undefined) tree.inodes.place(moved, newParent, newNameZ)
     return OK
   }
 
   link(request: RequestInfo, oldNodeid: number, newNameZ: Buffer): Answer<EntryReply> {
     const { tree, stat } = this.core
     const parent = tree.inode(request.nodeid)
-    const inode = tree.inode(oldNodeid)
+    const inode = tree.inodes.get(oldNodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
     const fd = tree.pathFd(inode)

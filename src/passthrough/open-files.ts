@@ -6,8 +6,10 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
+import { STATFS_SIZE } from './attributes.js'
 import { type BackingIds, useOf } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
+import type { Features } from './features.js'
 import type { OpenFile } from './gate.js'
 import type { Inode } from './inode-table.js'
 
@@ -54,18 +56,22 @@ export class Handle implements OpenFile {
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
 
+/** f_type of ext4, XFS, btrfs, tmpfs and overlayfs. */
+const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
+  0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630,
+])
+
 /** Descriptors of files that are open since they were created, at most. */
 const CREATED_FD_COUNT_MAX = 512
 
 export class OpenFiles {
   private readonly handles = new Map<number, Handle>()
   private nextFh = 1
-  /**
-   * May the kernel hand us what is written without a copy in its page cache? Only where it keeps mappings of the same
-   * file coherent with that (FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6).
-   */
-  canWriteDirectly = false
+  /** What of FUSE is in use; set by INIT. */
+  features: Features = new Set()
   private createdFdCount = 0
+  /** Can every file that is found be opened for reading? */
+  private readonly readsAlwaysOpen: boolean
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
@@ -75,6 +81,9 @@ export class OpenFiles {
     this.tree = tree
     this.backingIds = backingIds
     this.keepsData = keepsData
+    const statfs = Buffer.alloc(STATFS_SIZE)
+    this.readsAlwaysOpen =
+      raw.fstatfs(tree.rootFd, statfs) === 0 && LOCAL_FILE_SYSTEMS.has(statfs.readUInt32LE(0))
   }
 
   get(fh: number): Handle {
@@ -106,9 +115,11 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid, false)
+    const isForReading = (flags & c.O_ACCMODE) === c.O_RDONLY
+    if (isForReading && this.readsAlwaysOpen) return this.openWith(-1, inode, flags, pid, uid, false)
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
-    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
+    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
+    // server decides what can be read.
     const fd = this.openData(inode, flags)
     return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
   }
@@ -169,6 +180,7 @@ export class OpenFiles {
   }
 
   private openData(inode: Inode, programFlags: number): number {
+    if (!this.tree.hasRoom()) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
@@ -192,17 +204,20 @@ export class OpenFiles {
   }
 
   reply(handle: Handle): OpenReply {
+    const { features } = this
+    const noFlush = features.has('noflush') ? FOPEN_FLAGS.FOPEN_NOFLUSH : 0
     if (handle.isPassthrough) {
-      const openFlags = FOPEN_FLAGS.FOPEN_PASSTHROUGH | FOPEN_FLAGS.FOPEN_NOFLUSH
+      const openFlags = FOPEN_FLAGS.FOPEN_PASSTHROUGH | noFlush
       return { fh: handle.fh, openFlags, backingId: handle.node.use?.backingId ?? 0 }
     }
     // Each write comes to us at once in any case. What is read back would be found in the page cache, but who can
-    // only write does not read, and leaving out that copy makes large writes half as fast again.
+    // only write does not read, and leaving out that copy makes large writes half as fast again. Only where the kernel
+    // keeps mappings of the same file coherent with that.
     const isRead = (handle.flags & c.O_ACCMODE) !== c.O_WRONLY
-    const isDirect = this.canWriteDirectly && !(isRead && this.keepsData)
-    const directly = FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES
-    const kept = this.keepsData ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
-    const openFlags = kept | FOPEN_FLAGS.FOPEN_NOFLUSH | (isDirect ? directly : 0)
-    return { fh: handle.fh, openFlags, backingId: 0 }
+    const isDirect = features.has('direct-io-allow-mmap') && !(isRead && this.keepsData)
+    const directly = isDirect ? FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES : 0
+    // What is cached can only be kept where the kernel notices that the file was changed behind its back.
+    const keepCache = this.keepsData && features.has('auto-inval-data') ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
+    return { fh: handle.fh, openFlags: keepCache | noFlush | directly, backingId: 0 }
   }
 }

@@ -14,6 +14,7 @@ import { O_NONBLOCK, O_TRUNC, O_WRONLY } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { hasSetidBits } from './attributes.js'
 import type { Core } from './core.js'
+import { keepsSetid } from './identity.js'
 import type { Inode } from './inode-table.js'
 import { asWriter, type Writer } from './io-jobs.js'
 import { LaterAnswer } from './later.js'
@@ -57,14 +58,14 @@ export class Opening {
 
   /** The file is open for the kernel only when the truncation has happened. */
   private openTruncating(request: RequestInfo, handle: Handle, openFlags: number): Answer<OpenReply> {
-    const { files, gate } = this.core
-    const keepSetid = (openFlags & OPEN_IN_FLAGS.FUSE_OPEN_KILL_SUIDGID) === 0
+    const { files, gate, features } = this.core
+    const isKilling = (openFlags & OPEN_IN_FLAGS.FUSE_OPEN_KILL_SUIDGID) !== 0
     return this.changeSize<OpenReply>(request, {
       inode: handle.node,
       file: null,
       operation: 'open-truncate',
       size: 0,
-      writer: { uid: request.uid, keepSetid },
+      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: handle.isNonBlocking,
       refused: () => files.release(handle),
       finish: (result) => {
@@ -88,30 +89,37 @@ export class Opening {
 
   /** SETATTR with a size. */
   truncate(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
-    const { tree, files } = this.core
+    const { tree, files, features } = this.core
     const inode = tree.inode(request.nodeid)
     const file = args.fh === null ? null : files.get(args.fh)
+    const isKilling = (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) !== 0
     return this.changeSize<AttrReply>(request, {
       inode,
       file,
       operation: 'truncate',
       size: args.size,
-      writer: { uid: request.uid, keepSetid: (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) === 0 },
+      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: file?.isNonBlocking ?? false,
-      finish: (result) => (result < 0 ? result : this.attributes.apply(request, inode, args)),
+      finish: (result) => {
+        if (result < 0) return result
+        // Asked for again: the object may be another one if the change had to wait.
+        return this.attributes.apply(request, tree.inodes.get(request.nodeid), args)
+      },
     })
   }
 
   /** Sets the size of a file; shrinking it asks the gate. */
   private changeSize<T extends object>(request: RequestInfo, change: SizeChange<T>): Answer<T> {
-    const { tree, stat, gate } = this.core
+    const { tree, stat, gate, features } = this.core
     const { inode, file, operation, size, writer, nonBlocking } = change
     const looked = tree.stat(inode, stat)
     if (looked < 0) return change.finish(looked)
     if (size >= stat.size) {
       const later = new LaterAnswer<T>()
       const done = (result: number) => later.give(change.finish(result))
-      const isByPath = operation === 'truncate' && file === null
+      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
+      const isByOpen = size === 0 && !features.has('atomic-o-trunc')
+      const isByPath = operation === 'truncate' && file === null && !isByOpen
       if (size === stat.size && !isByPath) done(this.keepSize(inode, size, writer))
       else this.setSize(inode, size, writer, done)
       return later.take(request, null)
@@ -121,7 +129,10 @@ export class Opening {
       gate,
       request,
       { node: inode, file, operation, range, nonBlocking },
-      (finish) => this.setSize(inode, size, writer, (result) => finish(change.finish(result))),
+      (finish) => {
+        const present = tree.inodes.get(inode.nodeid)
+        this.setSize(present, size, writer, (result) => finish(change.finish(result)))
+      },
       change.refused,
     )
   }

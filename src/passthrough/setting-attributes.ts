@@ -98,8 +98,12 @@ export class SettingAttributes {
     return length < 0 ? length : this.target.subarray(0, length)
   }
 
-  statfs(): Answer<Statfs> {
-    const result = raw.fstatfs(this.core.tree.rootFd, this.statfsBytes)
+  /** Of the file that was asked about: a directory may have a quota of its own, or be a volume of its own. */
+  statfs(request: RequestInfo): Answer<Statfs> {
+    const { tree } = this.core
+    const fd = tree.pathFd(tree.inode(request.nodeid))
+    if (fd < 0) return fd
+    const result = raw.fstatfs(fd, this.statfsBytes)
     return result < 0 ? result : decodeStatfs(this.statfsBytes)
   }
 }

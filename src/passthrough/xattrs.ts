@@ -56,8 +56,9 @@ export class Xattrs {
    */
   private isBareByName(inode: Inode): boolean {
     const { tree, options } = this.core
-    if (inode.fd >= 0 || !inode.hasName || inode.parent === null) return false
-    const parentFd = tree.pathFd(inode.parent)
+    const { parent } = inode
+    if (inode.fd >= 0 || !inode.hasName || parent === null) return false
+    const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return false
     const path = Buffer.from(`/proc/self/fd/${parentFd}/${inode.name}\0`, 'latin1')
     if (raw.llistxattr(path, null, 0) !== 0) return false
@@ -96,21 +97,22 @@ export class Xattrs {
     if (typeof path === 'number') return path
     this.core.tree.inodes.get(request.nodeid).bareUntilMs = 0
     const call = () => raw.setxattr(path, nameZ, value, value.length, flags)
-    // The kernel says whether an ACL costs the setgid bit when this caller sets it.
-    const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
-    const result = isAcl(nameZ) ? this.changeAcl(request, keepSetid, call) : call()
-    return result < 0 ? result : OK
+    if (!isAcl(nameZ)) return done(call())
+    // The kernel says whether an ACL costs the setgid bit when this caller sets it, if it can.
+    const keepSetid = this.core.features.has('setxattr-ext')
+      ? (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
+      : this.keepsSetgid(request)
+    return done(this.changeAcl(request, keepSetid, call))
   }
 
   remove(request: RequestInfo, nameZ: Buffer): Answer<Ok> {
     const path = this.path(request)
     if (typeof path === 'number') return path
     const call = () => raw.removexattr(path, nameZ)
-    const result = isAcl(nameZ) ? this.changeAcl(request, this.keepsSetgid(request), call) : call()
-    return result < 0 ? result : OK
+    return done(isAcl(nameZ) ? this.changeAcl(request, this.keepsSetgid(request), call) : call())
   }
 
-  /** Does the caller keep the setgid bit of the file? The kernel says it for ACLs that are set only. */
+  /** Does the caller keep the setgid bit of the file? The kernel says it at most for ACLs that are set. */
   private keepsSetgid(request: RequestInfo): boolean {
     const { tree, stat } = this.core
     if (tree.stat(tree.inodes.get(request.nodeid), stat) < 0 || (stat.mode & S_ISGID) === 0) return false
@@ -127,6 +129,10 @@ export class Xattrs {
     identity.setGroup(null)
     return call()
   }
+}
+
+function done(result: number): Answer<Ok> {
+  return result < 0 ? result : OK
 }
 
 function isAcl(nameZ: Buffer): boolean {
