@@ -33,7 +33,7 @@ const FLAGS: ReadonlyMap<string, Partial<ListedOptions>> = new Map([
   ['no-passthrough', { passthrough: false }],
 ])
 
-const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'debug', 'cache'] as const
+const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'cache', 'debug'] as const
 
 /** `breakTime` is `break-time` in a list, as it is on the command line. */
 const VALUE_NAMES: ReadonlyMap<string, (typeof VALUES)[number]> = new Map(

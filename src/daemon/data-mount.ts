@@ -10,8 +10,8 @@ import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import {
+  CACHE_MODES,
   type CacheMode,
-  cacheOptions,
   createPassthrough,
   type Features,
   type IoThreads,
@@ -100,8 +100,9 @@ export class DataMount {
       io: options.io,
       fuseFd: this.device.fd,
       options: {
-        ...cacheOptions(options.cache, options.without),
+        without: options.without,
         maxStackDepth,
+        ...CACHE_MODES[options.cache],
         nowMs: () => performance.now(),
       },
     })

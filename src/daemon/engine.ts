@@ -276,14 +276,10 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const patienceMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
     const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
-    const timeoutMs = Math.min(
-      orNever(this.service.timeoutMs()),
-      orNever(this.service.bypasses.timeoutMs()),
-      patienceMs,
-      memoryMs,
-    )
+    const dueMs = [this.service.timeoutMs(), this.service.bypasses.timeoutMs(), patienceMs, memoryMs]
+    const timeoutMs = Math.min(...dueMs.filter((ms) => ms >= 0))
     return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
   }
 
@@ -471,9 +467,4 @@ export class Engine {
       }
     }
   }
-}
-
-/** A timeout whose negative values are for ever. */
-function orNever(timeoutMs: number): number {
-  return timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs
 }

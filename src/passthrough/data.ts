@@ -117,11 +117,11 @@ export class Data {
     flags: number,
     writeFlags: number,
   ): Answer<{ size: number }> {
-    const { files, options, identity, features } = this.core
     // Where the kernel believes the end to be may be a second ago: what others have appended since stays. Pages that
     // are written back know their place.
     const isFromCache = (writeFlags & WRITE_FLAGS.FUSE_WRITE_CACHE) !== 0
     const offset = (flags & c.O_APPEND) !== 0 && !isFromCache ? AT_END : givenOffset
+    const { files, options, identity, features } = this.core
     const handle = files.get(fh)
     const fd = files.dataFd(handle)
     if (fd < 0) return fd

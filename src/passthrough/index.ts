@@ -30,7 +30,6 @@ export { createIoThreads, ThreadedIo } from './io-threads.js'
 export {
   CACHE_MODES,
   type CacheMode,
-  cacheOptions,
   DEFAULT_OPTIONS,
   type PassthroughOptions,
   wantedInit,

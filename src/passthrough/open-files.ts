@@ -217,7 +217,8 @@ export class OpenFiles {
     const isDirect = features.has('direct-io-allow-mmap') && !(isRead && this.keepsData)
     const directly = isDirect ? FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES : 0
     // What is cached can only be kept where the kernel notices that the file was changed behind its back.
-    const keepCache = this.keepsData && features.has('auto-inval-data') ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
-    return { fh: handle.fh, openFlags: keepCache | noFlush | directly, backingId: 0 }
+    const isKept = this.keepsData && features.has('auto-inval-data')
+    const openFlags = (isKept ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0) | noFlush | directly
+    return { fh: handle.fh, openFlags, backingId: 0 }
   }
 }

@@ -43,24 +43,18 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   nowMs: () => 0,
 }
 
-/** @param without what else not to use of FUSE. */
-export function cacheOptions(mode: CacheMode, without: Features): Partial<PassthroughOptions> {
-  const kept = CACHE_MODES[mode]
-  const unused = new Set(without)
-  // Where names are not believed, what a listing says of them is asked again: it is not worth saying.
-  if (kept.entryValidMs === 0) unused.add('do-readdirplus').add('readdirplus-auto')
-  if (!kept.keepsData) unused.add('cache-symlinks')
-  return { ...kept, without: unused }
-}
-
 /** What the session must negotiate for this file system. */
-export function wantedInit({ without, maxStackDepth }: PassthroughOptions): NegotiationOptions {
+export function wantedInit(options: PassthroughOptions): NegotiationOptions {
+  const without = new Set(options.without)
+  // Where names are not believed, what a listing says of them is asked again: it is not worth saying.
+  if (options.entryValidMs === 0) without.add('do-readdirplus').add('readdirplus-auto')
+  if (!options.keepsData) without.add('cache-symlinks')
   const bits = initBits(without)
   return {
     wantedFlags: bits.wanted,
     withoutFlags: bits.without,
     requiredFlags: bits.required,
-    maxStackDepth,
+    maxStackDepth: options.maxStackDepth,
     maxWrite: 1 << 20,
   }
 }
