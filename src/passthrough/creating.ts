@@ -3,11 +3,10 @@ import type { Answer, CreateReply, EntryReply, RequestInfo } from '../fuse/api.j
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import { unpackDevice } from './attributes.js'
+import { tellEntry, unpackDevice } from './attributes.js'
 import type { Core } from './core.js'
 import { hasCapability, isInGroup } from './identity.js'
 import type { Inode } from './inode-table.js'
-import type { Names } from './names.js'
 import { OpenFiles } from './open-files.js'
 
 const MODE_BITS = 0o7777
@@ -15,11 +14,9 @@ const DOT = Buffer.from('.\0')
 
 export class Creating {
   private readonly core: Core
-  private readonly names: Names
 
-  constructor(core: Core, names: Names) {
+  constructor(core: Core) {
     this.core = core
-    this.names = names
   }
 
   mkdir(request: RequestInfo, nameZ: Buffer, mode: number, umask: number): Answer<EntryReply> {
@@ -51,7 +48,7 @@ export class Creating {
     const made = this.asCaller(request, parent, mode, umask, () => call(parentFd))
     if (made < 0) return made
     const result = tree.statAt(parentFd, nameZ, stat)
-    return result < 0 ? result : this.names.entry(stat, parent, nameZ)
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
   }
 
   /** Makes something in `parent` with the ids and the umask of the caller. */
@@ -88,7 +85,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('file')) return -Errno.EMFILE
     const openFlags = OpenFiles.dataFlags(flags) | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
       tree.openAt(parentFd, nameZ, openFlags, mode & MODE_BITS),
@@ -104,7 +101,7 @@ export class Creating {
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('file')) return -Errno.EMFILE
     const exclusive = flags & c.O_EXCL
     const access = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
@@ -127,7 +124,7 @@ export class Creating {
       raw.close(fd)
       return looked
     }
-    const entry = this.names.entry(stat, parent, nameZ ?? NO_NAME)
+    const entry = tellEntry(this.core, stat, parent, nameZ ?? NO_NAME)
     const inode = tree.inodes.get(entry.nodeid)
     if (nameZ === null) this.keepNameless(inode, fd)
     const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)

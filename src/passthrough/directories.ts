@@ -12,7 +12,7 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import { O_NOATIME, O_NONBLOCK, O_RDONLY, SEEK_SET } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import { entryReply } from './attributes.js'
+import { tellEntry } from './attributes.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 import { LaterAnswer } from './later.js'
@@ -136,7 +136,7 @@ export class Directories {
   opendir(request: RequestInfo, flags: number): Answer<OpenReply> {
     const { tree, files } = this.core
     const inode = tree.inode(request.nodeid)
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('listing')) return -Errno.EMFILE
     const fd = tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const batch = this.spareBatches.pop() ?? Buffer.allocUnsafeSlow(BATCH_BYTES)
@@ -195,7 +195,7 @@ export class Directories {
     index: number,
     writer: DirectoryPlusWriter,
   ): boolean {
-    const { tree, stat, options } = this.core
+    const { tree, stat } = this.core
     const name = nameZ.subarray(0, nameZ.length - 1)
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
@@ -206,11 +206,9 @@ export class Directories {
     const result = tree.statAt(handle.fd, nameZ, stat)
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, nameZ)
-    const entry = entryReply(inode, stat, options)
+    const entry = tellEntry(this.core, stat, handle.inode, nameZ)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
-    inode.nlookup++
     return true
   }
 
@@ -220,11 +218,8 @@ export class Directories {
    */
   private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
     const { tree, options } = this.core
-    const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
-    if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
-    if (inode.parentSlot !== handle.inode.slot || !inode.hasName || !inode.isCalled(nameZ)) return false
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
-    return options.nowMs() - inode.toldAtMs < validMs / 2
+    return tree.inodes.wasTold(handle.inode, handle.entryIno, nameZ, options.nowMs() - validMs / 2)
   }
 
   fsyncdir(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {

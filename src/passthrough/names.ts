@@ -2,8 +2,7 @@
 import { type Answer, type EntryReply, OK, type Ok, type RequestInfo } from '../fuse/api.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import type { Statx } from '../linux/stat.js'
-import { entryReply, negativeEntry } from './attributes.js'
+import { negativeEntry, tellEntry } from './attributes.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 
@@ -27,14 +26,7 @@ export class Names {
     if (parentFd < 0) return parentFd
     const result = tree.statAt(parentFd, nameZ, stat)
     if (result === ENOENT) return negativeEntry(options)
-    return result < 0 ? result : this.entry(stat, parent, nameZ)
-  }
-
-  /** Answers with a file that was just looked at, and counts the lookup. */
-  entry(stat: Statx, parent: Inode, nameZ: Buffer): EntryReply {
-    const inode = this.core.tree.inodes.see(stat, parent, nameZ)
-    inode.nlookup++
-    return entryReply(inode, stat, this.core.options)
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
   }
 
   forget(nodeid: number, nlookup: number): void {
@@ -136,7 +128,7 @@ export class Names {
     if (result < 0) return result
     const looked = tree.statFd(fd, stat)
     if (looked < 0) return looked
-    return this.entry(stat, parent, newNameZ)
+    return tellEntry(this.core, stat, parent, newNameZ)
   }
 }
 
