@@ -81,11 +81,11 @@ export class Creating {
     mode: number,
     umask: number,
   ): Answer<CreateReply> {
-    const { tree } = this.core
+    const { tree, files } = this.core
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom('file')) return -Errno.EMFILE
+    if (!files.hasRoom()) return -Errno.EMFILE
     const openFlags = OpenFiles.dataFlags(flags) | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>
       tree.openAt(parentFd, nameZ, openFlags, mode & MODE_BITS),
@@ -97,11 +97,11 @@ export class Creating {
   }
 
   tmpfile(request: RequestInfo, flags: number, mode: number, umask: number): Answer<CreateReply> {
-    const { tree } = this.core
+    const { tree, files } = this.core
     const parent = tree.inode(request.nodeid)
     const parentFd = tree.pathFd(parent)
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom('file')) return -Errno.EMFILE
+    if (!files.hasRoom()) return -Errno.EMFILE
     const exclusive = flags & c.O_EXCL
     const access = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
     const fd = this.asCaller(request, parent, mode, umask, () =>

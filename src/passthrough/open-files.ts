@@ -115,6 +115,7 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+    if (!this.hasRoom()) return -Errno.EMFILE
     const isForReading = (flags & c.O_ACCMODE) === c.O_RDONLY
     if (isForReading && this.readsAlwaysOpen) return this.openWith(-1, inode, flags, pid, uid, false)
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
@@ -122,6 +123,11 @@ export class OpenFiles {
     // server decides what can be read.
     const fd = this.openData(inode, flags)
     return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
+  }
+
+  /** May one more file be opened? Past the daemon that takes no descriptor of ours. */
+  hasRoom(): boolean {
+    return this.backingIds.isEnabled || this.tree.hasRoom('file')
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
@@ -159,7 +165,7 @@ export class OpenFiles {
    * finding the file again would cost more than closing it later.
    */
   private keepOrClose(handle: Handle, fd: number, isNew: boolean): void {
-    if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX) {
+    if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX || !this.tree.hasRoom('file')) {
       raw.close(fd)
       return
     }
@@ -175,12 +181,13 @@ export class OpenFiles {
 
   /** The file of a handle as a descriptor of ours; its own until it is released. */
   dataFd(handle: Handle): number {
-    if (handle.fd < 0) handle.fd = this.openData(handle.node, handle.flags)
+    if (handle.fd >= 0) return handle.fd
+    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
+    handle.fd = this.openData(handle.node, handle.flags)
     return handle.fd
   }
 
   private openData(inode: Inode, programFlags: number): number {
-    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
