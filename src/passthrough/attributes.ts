@@ -27,10 +27,15 @@ export function hasSetidBits(mode: number): boolean {
   return (mode & S_IFMT) === S_IFREG && (mode & (S_ISUID | S_ISGID)) !== 0
 }
 
+/** The inode number, as a bigint only where no number is exact: a bigint costs as much as the rest of the attributes. */
+function inodeNumber(stat: Statx): number | bigint {
+  return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
+}
+
 export function attrOf(stat: Statx): Attr {
   const { atime, mtime, ctime } = stat
   return {
-    ino: stat.ino,
+    ino: inodeNumber(stat),
     size: stat.size,
     blocks: stat.blocks,
     atime: atime.seconds,
@@ -81,7 +86,7 @@ export function negativeEntry(options: PassthroughOptions): EntryReply {
 }
 
 const NO_ATTR: Attr = {
-  ino: 0n,
+  ino: 0,
   size: 0,
   blocks: 0,
   atime: 0,

@@ -254,8 +254,9 @@ export class BackingTree implements InodeHome {
   }
 
   nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']> {
-    if (inode.parent === null || !inode.hasName) return 'unnamed'
-    const parentFd = this.pathFd(inode.parent)
+    const { parent } = inode
+    if (parent === null || !inode.hasName) return 'unnamed'
+    const parentFd = this.pathFd(parent)
     if (parentFd < 0) return 'nowhere'
     const result = this.statAt(parentFd, inode.nameZ, this.ownStat)
     if (result < 0) return 'nowhere'

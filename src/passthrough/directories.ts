@@ -96,11 +96,19 @@ class DirectoryHandle {
     return this.batch[this.next + RECORD.type] ?? DT_UNKNOWN
   }
 
+  get entryName(): Buffer {
+    return this.batch.subarray(this.next + RECORD.name, this.nameEnd())
+  }
+
   /** The name with its final NUL. */
   get entryNameZ(): Buffer {
-    const start = this.next + RECORD.name
-    const end = this.batch.indexOf(0, start)
-    return this.batch.subarray(start, end + 1)
+    return this.batch.subarray(this.next + RECORD.name, this.nameEnd() + 1)
+  }
+
+  private nameEnd(): number {
+    let end = this.next + RECORD.name
+    while (end < this.batchEnd && this.batch[end] !== 0) end++
+    return end
   }
 }
 
@@ -159,20 +167,20 @@ export class Directories {
   }
 
   readdir(fh: number, offset: number, writer: DirectoryWriter): Answer<Ok> {
-    return this.list(fh, offset, (handle, nameZ, index) =>
-      writer.add(nameZ.subarray(0, nameZ.length - 1), handle.entryIno, index, handle.entryType),
+    return this.list(fh, offset, (handle, index) =>
+      writer.add(handle.entryName, handle.entryIno, index, handle.entryType),
     )
   }
 
   readdirplus(fh: number, offset: number, writer: DirectoryPlusWriter): Answer<Ok> {
-    return this.list(fh, offset, (handle, nameZ, index) => this.addPlus(handle, nameZ, index, writer))
+    return this.list(fh, offset, (handle, index) => this.addPlus(handle, index, writer))
   }
 
   /** @param add hands one entry out. @returns OK also when an error follows entries: it is met again next time. */
   private list(
     fh: number,
     offset: number,
-    add: (handle: DirectoryHandle, nameZ: Buffer, index: number) => boolean,
+    add: (handle: DirectoryHandle, index: number) => boolean,
   ): Answer<Ok> {
     const handle = this.handle(fh)
     this.core.tree.tick()
@@ -182,20 +190,15 @@ export class Directories {
       const filled = handle.fill()
       if (filled < 0) return count > 0 ? OK : filled
       if (filled === 0) return OK
-      const nameZ = handle.entryNameZ
-      if (!add(handle, nameZ, handle.index + 1)) return OK
+      if (!add(handle, handle.index + 1)) return OK
       handle.advance()
     }
     return OK
   }
 
-  private addPlus(
-    handle: DirectoryHandle,
-    nameZ: Buffer,
-    index: number,
-    writer: DirectoryPlusWriter,
-  ): boolean {
+  private addPlus(handle: DirectoryHandle, index: number, writer: DirectoryPlusWriter): boolean {
     const { tree, stat } = this.core
+    const nameZ = handle.entryNameZ
     const name = nameZ.subarray(0, nameZ.length - 1)
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
