@@ -4,7 +4,9 @@ import { FATTR_FLAGS, INIT_FLAGS } from '../fuse/wire/flags.js'
 import { OPCODES } from '../fuse/wire/opcodes.js'
 import { Statx } from '../linux/stat.js'
 import { BackingIds } from './backing-ids.js'
+import { backingKind } from './backing-kind.js'
 import { BackingTree } from './backing-tree.js'
+import { Calls } from './calls.js'
 import type { Core } from './core.js'
 import { Creating } from './creating.js'
 import { Data } from './data.js'
@@ -58,30 +60,30 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
   const options: PassthroughOptions = { ...DEFAULT_OPTIONS, ...parts.options }
   const { gate, io } = parts
   const identity = threadIdentity()
-  const tree: BackingTree = new BackingTree(
-    parts.rootFd,
-    options.pathFdCountMax,
-    (fd) => io.submit({ kind: 'close', fd }, () => {}),
-    (inode) => backingIds.dropIdle(inode),
+  const kind = options.remote ? 'remote' : backingKind(parts.rootFd)
+  const { nowMs } = options
+  const stat = new Statx()
+  const calls = new Calls({ io, identity, stat, nowMs, isRemote: kind === 'remote' })
+  const tree: BackingTree = new BackingTree(parts.rootFd, options.pathFdCountMax, calls, (inode) =>
+    backingIds.dropIdle(inode),
   )
-  const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options)
-  const files = new OpenFiles(tree, backingIds)
+  const backingIds: BackingIds = new BackingIds(parts.fuseFd, calls, tree, identity, options)
+  const files = new OpenFiles(calls, tree, backingIds)
   const core: Core = {
     tree,
-    identity,
+    calls,
     backingIds,
     files,
     gate,
-    io,
     options,
-    stat: new Statx(),
+    stat,
     saysGroups: false,
   }
   const names = new Names(core)
   const creating = new Creating(core, names)
   const attributes = new SettingAttributes(core)
   const opening = new Opening(core, attributes)
-  const data = new Data(core)
+  const data = new Data(core, kind === 'memory')
   const directories = new Directories(core)
   const xattrs = new Xattrs(core)
 
@@ -135,9 +137,9 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     setattr: (request, args) =>
       (args.valid & FATTR_FLAGS.FATTR_SIZE) !== 0
         ? opening.truncate(request, args)
-        : attributes.apply(request, tree.inode(request.nodeid), args),
+        : attributes.setattr(request, args),
     readlink: (request) => attributes.readlink(request),
-    statfs: () => attributes.statfs(),
+    statfs: (request) => attributes.statfs(request),
 
     open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
     release: (_request, fh) => opening.release(fh),
@@ -146,13 +148,13 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
       data.write(request, fh, offset, bytes, writeFlags),
     fsync: (request, fh, dataOnly) => data.fsync(request, fh, dataOnly),
     fallocate: (request, fh, offset, length, mode) => data.fallocate(request, fh, offset, length, mode),
-    lseek: (_request, fh, offset, whence) => data.lseek(fh, offset, whence),
+    lseek: (request, fh, offset, whence) => data.lseek(request, fh, offset, whence),
     copyFileRange: (request, args) => data.copyFileRange(request, args),
     syncfs: (request) => data.syncfs(request),
 
     opendir: (request, flags) => directories.opendir(request, flags),
-    readdir: (_request, fh, offset, writer) => directories.readdir(fh, offset, writer),
-    readdirplus: (_request, fh, offset, writer) => directories.readdirplus(fh, offset, writer),
+    readdir: (request, fh, offset, writer) => directories.readdir(request, fh, offset, writer),
+    readdirplus: (request, fh, offset, writer) => directories.readdirplus(request, fh, offset, writer),
     releasedir: (_request, fh) => directories.releasedir(fh),
     fsyncdir: (request, fh, dataOnly) => directories.fsyncdir(request, fh, dataOnly),
 

@@ -64,6 +64,10 @@ export class Inode implements FileNode, FdHolder {
   childCount = 0
   openCount = 0
   holdCount = 0
+  /** Requests that use its descriptor and wait for an io thread. */
+  busyCount = 0
+  /** What to close when there are none any more. */
+  lateFds: number[] | null = null
   /** Had it a setuid or setgid bit when it was last looked at? */
   hasSetid = false
   /** Was it so large when its last name went that giving its blocks back takes long? */
@@ -73,6 +77,8 @@ export class Inode implements FileNode, FdHolder {
   fdSlot = -1
   /** The descriptor that the file was created with, while that open lasts; it belongs to its Handle. */
   createdFd = -1
+  /** Counts changes of its extended attributes through us. */
+  xattrChangeCount = 0
   /** Until when it is known to have no extended attributes (`nowMs`), unless it gets one through us. */
   bareUntilMs = 0
   /** When the kernel was last given its name and attributes (`nowMs`). */
@@ -98,7 +104,17 @@ export class Inode implements FileNode, FdHolder {
   }
 
   get isReferenced(): boolean {
-    return this.nlookup > 0 || this.childCount > 0 || this.openCount > 0 || this.holdCount > 0
+    return (
+      this.nlookup > 0 ||
+      this.childCount > 0 ||
+      this.openCount > 0 ||
+      this.holdCount > 0 ||
+      this.busyCount > 0
+    )
+  }
+
+  get isBusy(): boolean {
+    return this.busyCount > 0
   }
 
   get mustKeepFd(): boolean {

@@ -5,9 +5,9 @@ import { FOPEN_FLAGS } from '../fuse/wire/flags.js'
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
 import { type BackingIds, useOf } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
+import type { Calls, Steps } from './calls.js'
 import type { OpenFile } from './gate.js'
 import type { Inode } from './inode-table.js'
 
@@ -66,10 +66,12 @@ export class OpenFiles {
    */
   canWriteDirectly = false
   private createdFdCount = 0
+  private readonly calls: Calls
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
-  constructor(tree: BackingTree, backingIds: BackingIds) {
+  constructor(calls: Calls, tree: BackingTree, backingIds: BackingIds) {
+    this.calls = calls
     this.tree = tree
     this.backingIds = backingIds
   }
@@ -102,36 +104,46 @@ export class OpenFiles {
    * @param uid of the caller.
    * @returns a negative errno if it cannot be opened.
    */
-  open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    if ((flags & c.O_ACCMODE) === c.O_RDONLY) return this.openWith(-1, inode, flags, pid, uid, false)
+  *open(inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
     // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
-    const fd = this.openData(inode, flags)
-    return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
+    const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
+    const fd = forWriting ? yield* this.openData(inode, flags) : -1
+    if (forWriting && fd < 0) return fd
+    const toRegister = this.backingIds.isToBeMade(inode) ? yield* this.tree.pathFd(inode) : 0
+    if (toRegister < 0) {
+      if (fd >= 0) this.calls.close(fd)
+      return toRegister
+    }
+    return yield* this.openWith(fd, inode, flags, pid, uid, false)
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
-  openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    return this.openWith(fd, inode, flags, pid, uid, true)
+  *openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
+    return yield* this.openWith(fd, inode, flags, pid, uid, true)
   }
 
   /** @param fd a descriptor of the file, opened with these flags, or -1. */
-  private openWith(
+  private *openWith(
     fd: number,
     inode: Inode,
     flags: number,
     pid: number,
     uid: number,
     isNew: boolean,
-  ): Handle | number {
+  ): Steps<Handle | number> {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
     const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, isNew ? fd : -1) > 0
     const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
     if (!isPassthrough) {
       handle.fd = fd
-      const dataFd = this.dataFd(handle)
-      if (dataFd < 0) return dataFd
+      // Counted before it is open: nobody else may open it past the daemon meanwhile.
       useOf(inode).daemonUsers++
+      const dataFd = yield* this.dataFd(handle)
+      if (dataFd < 0) {
+        useOf(inode).daemonUsers--
+        return dataFd
+      }
     } else if (fd >= 0) {
       this.keepOrClose(handle, fd, isNew)
     }
@@ -146,7 +158,7 @@ export class OpenFiles {
    */
   private keepOrClose(handle: Handle, fd: number, isNew: boolean): void {
     if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX) {
-      raw.close(fd)
+      this.calls.close(fd)
       return
     }
     this.createdFdCount++
@@ -160,17 +172,22 @@ export class OpenFiles {
   }
 
   /** The file of a handle as a descriptor of ours; its own until it is released. */
-  dataFd(handle: Handle): number {
-    if (handle.fd < 0) handle.fd = this.openData(handle.node, handle.flags)
+  *dataFd(handle: Handle): Steps<number> {
+    if (handle.fd >= 0) return handle.fd
+    const fd = yield* this.openData(handle.node, handle.flags)
+    // Another request of the same open file may have been quicker.
+    if (fd >= 0 && handle.fd >= 0) this.calls.close(fd)
+    else if (fd < 0) return fd
+    else handle.fd = fd
     return handle.fd
   }
 
-  private openData(inode: Inode, programFlags: number): number {
+  private *openData(inode: Inode, programFlags: number): Steps<number> {
     const flags = OpenFiles.dataFlags(programFlags)
-    const fd = this.tree.openFile(inode, flags)
+    const fd = yield* this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
     if (fd !== -Errno.EPERM || (programFlags & c.O_APPEND) === 0) return fd
-    return this.tree.openFile(inode, flags | c.O_APPEND)
+    return yield* this.tree.openFile(inode, flags | c.O_APPEND)
   }
 
   release(handle: Handle): void {
@@ -180,7 +197,7 @@ export class OpenFiles {
       node.createdFd = -1
       this.createdFdCount--
     }
-    if (handle.fd >= 0) raw.close(handle.fd)
+    if (handle.fd >= 0) this.tree.closeUnused(node, handle.fd)
     handle.fd = -1
     if (handle.isPassthrough) this.backingIds.release(node)
     else useOf(node).daemonUsers--

@@ -14,7 +14,12 @@ export interface PassthroughOptions {
   readonly pathFdCountMax: number
   /** Backing ids kept for files that nobody has open at the moment. */
   readonly idleBackingCountMax: number
-  /** Milliseconds of a monotonic clock; used to tell slow writes from quick ones. */
+  /**
+   * Treat the file system below as one whose calls may take long at any time, whatever it is. By itself that is done
+   * with everything that is not known to be on a disk of this machine.
+   */
+  readonly remote: boolean
+  /** Milliseconds of a monotonic clock; used to tell slow calls from quick ones. */
   readonly nowMs: () => number
 }
 
@@ -25,6 +30,7 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   entryValidMs: 1000,
   pathFdCountMax: 0,
   idleBackingCountMax: 1024,
+  remote: false,
   nowMs: () => 0,
 }
 

@@ -2,7 +2,7 @@
  * Serves a plain passthrough of a directory (or file), without leases, for the tests and measurements of
  * src/passthrough. Prints `ready` when it is mounted; ends when it is unmounted.
  *
- *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--debug] DIR MOUNTPOINT
+ *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--debug] DIR MOUNTPOINT
  */
 import { writeSync } from 'node:fs'
 import path from 'node:path'
@@ -30,6 +30,7 @@ const { values, positionals } = parseArgs({
     'stack-depth': { type: 'string', default: '1' },
     'path-fds': { type: 'string', default: '0' },
     'idle-backing': { type: 'string', default: '1024' },
+    remote: { type: 'boolean', default: false },
     debug: { type: 'boolean', default: false },
   },
 })
@@ -62,6 +63,7 @@ const fileSystem = createPassthrough({
     maxStackDepth: Number(values['stack-depth']),
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
+    remote: values.remote,
     nowMs: () => performance.now(),
   },
 })

@@ -1,0 +1,80 @@
+/**
+ * Where a system call is made that may have to wait: in the thread that serves the file system, which is quickest,
+ * or in an io thread, where it holds up nobody. Pure: the clock comes from outside.
+ */
+
+/**
+ * look: finds out, and waits for the disk, or for whoever changes the same directory.
+ * change: changes names or attributes, and waits for the journal.
+ * write: data that comes through the daemon, and waits for memory and the disk.
+ */
+export type CallGroup = 'look' | 'change' | 'write'
+
+/** A call that took this long met something other than memory. */
+export const SLOW_MS = 2
+/** For so long the others of its group are made elsewhere. */
+export const SLOW_PERIOD_MS = 1000
+/** A call that has been under way elsewhere for so long is in somebody's way. */
+const STUCK_MS = 1
+
+interface Group {
+  slowUntilMs: number
+  /** When each call began that is under way elsewhere, the oldest first. */
+  readonly away: Map<number, number>
+}
+
+export class CallPolicy {
+  /** Can nothing be known of how long a call takes, as on a network? Then none is made here. */
+  private readonly isRemote: boolean
+  private readonly groups: Readonly<Record<CallGroup, Group>> = {
+    look: { slowUntilMs: 0, away: new Map() },
+    change: { slowUntilMs: 0, away: new Map() },
+    write: { slowUntilMs: 0, away: new Map() },
+  }
+  private commitCount = 0
+  private nextId = 1
+
+  constructor(isRemote: boolean) {
+    this.isRemote = isRemote
+  }
+
+  /** May a call of this group be made where everybody waits for it? */
+  mayRunHere(group: CallGroup, nowMs: number): boolean {
+    if (this.isRemote || nowMs < this.groups[group].slowUntilMs) return false
+    // The journal is being written: changes wait for it. Whoever changes a directory keeps others from looking.
+    if (group === 'write') return true
+    if (group === 'change' && this.commitCount > 0) return false
+    return !this.isStuck(this.groups.change, nowMs) && !this.isStuck(this.groups[group], nowMs)
+  }
+
+  private isStuck({ away }: Group, nowMs: number): boolean {
+    for (const startMs of away.values()) return nowMs - startMs > STUCK_MS
+    return false
+  }
+
+  /** A call of this group was made, here or elsewhere, and took so long. */
+  took(group: CallGroup, durationMs: number, nowMs: number): void {
+    if (durationMs > SLOW_MS) this.groups[group].slowUntilMs = nowMs + SLOW_PERIOD_MS
+  }
+
+  /** A call is made elsewhere. @returns what to say when it is over. */
+  sent(group: CallGroup, nowMs: number): number {
+    this.groups[group].away.set(this.nextId, nowMs)
+    return this.nextId++
+  }
+
+  /** @param durationMs how long the call itself took. */
+  back(group: CallGroup, id: number, durationMs: number, nowMs: number): void {
+    this.groups[group].away.delete(id)
+    this.took(group, durationMs, nowMs)
+  }
+
+  /** Somebody has what was changed written to disk (fsync, syncfs). */
+  commitBegins(): void {
+    this.commitCount++
+  }
+
+  commitEnds(): void {
+    this.commitCount--
+  }
+}
