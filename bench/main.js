@@ -10,6 +10,7 @@ import { availableParallelism, cpus, release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { benchConvoy, formatConvoy } from './convoy.js'
 import { measureRow } from './measure.js'
 import { formatRules, formatTable } from './report.js'
 import { FULL, QUICK, ROWS } from './rows.js'
@@ -17,7 +18,10 @@ import { hasProgram, makeWorld } from './world.js'
 
 /** The rules are measured without a mount. */
 const RULES = 'rules'
-const NAMES = [...ROWS.flatMap((row) => row.names), RULES]
+/** Not a row: what counts is how two processes get on. */
+const CONVOY = 'convoy'
+const CONVOY_ROUNDS = 5
+const NAMES = [...ROWS.flatMap((row) => row.names), RULES, CONVOY]
 
 const HELP = `npm run bench -- [options]
 
@@ -87,14 +91,20 @@ async function inside(root) {
       missing.push(`${row.names.join(', ')}: ${messageOf(error)}`)
     }
   }
-  process.stdout.write(JSON.stringify({ results, missing, targets: world.targets.map(({ name }) => name) }))
+  const { rounds } = options.quick ? QUICK : { rounds: CONVOY_ROUNDS }
+  const convoy = isWanted(CONVOY)
+    ? await benchConvoy(world, { rounds, isQuick: options.quick, progress })
+    : []
+  const targets = world.targets.map(({ name }) => name)
+  process.stdout.write(JSON.stringify({ results, convoy, missing, targets }))
 }
 
 /**
  * Everything inside dies with the process that is started here: a pid namespace ends with its first process.
  * @param {string} root
  * @param {boolean} isPinned
- * @returns {Promise<{ results: import('./measure.js').Result[], missing: string[], targets: string[] }>}
+ * @returns {Promise<{ results: import('./measure.js').Result[], convoy: import('./convoy.js').ConvoyRow[],
+ *   missing: string[], targets: string[] }>}
  */
 function runInside(root, isPinned) {
   const own = fileURLToPath(import.meta.url)
@@ -164,12 +174,12 @@ async function outside() {
   let targets = []
   const missing = new Set()
   try {
-    const isAnyWanted = ROWS.some((row) => row.names.some((name) => isWanted(name)))
+    const isAnyWanted = isWanted(CONVOY) || ROWS.some((row) => row.names.some((name) => isWanted(name)))
     for (const mode of modes) {
       if (!mode.isWanted || !isAnyWanted) continue
       progress(mode.title)
       const found = await runInside(root, mode.isPinned)
-      sections.push({ title: mode.title, results: found.results })
+      sections.push({ title: mode.title, results: found.results, convoy: found.convoy })
       targets = found.targets
       for (const line of found.missing) missing.add(line)
     }
@@ -185,7 +195,11 @@ async function outside() {
   }
   console.log(`\n${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`)
   console.log('First column: the backing directory. [x]: multiples of it, median (min..max) of the rounds.\n')
-  if (sections.length > 0) for (const line of formatTable(sections, targets)) console.log(line)
+  if (sections.some(({ results }) => results.length > 0))
+    for (const line of formatTable(sections, targets)) console.log(line)
+  for (const { title, convoy } of sections) {
+    if (convoy.length > 0) for (const line of ['', `-- ${title}`, ...formatConvoy(convoy)]) console.log(line)
+  }
   if (rules !== null) for (const line of ['', ...formatRules(rules)]) console.log(line)
   for (const line of missing) console.log(`\nnot measured: ${line}`)
 }

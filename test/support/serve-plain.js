@@ -2,15 +2,16 @@
  * Serves a plain passthrough of a directory (or file), without leases, for the tests and measurements of
  * src/passthrough. Prints `ready` when it is mounted; ends when it is unmounted.
  *
- *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--debug] DIR MOUNTPOINT
+ *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--no-cache] [--hold FILE] [--debug] DIR MOUNTPOINT
  */
 import { writeSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { holding } from './holding.js'
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
-const { FuseSession } = await import(`${dist}fuse/index.js`)
+const { FuseSession, PENDING } = await import(`${dist}fuse/index.js`)
 const { FuseDevice } = await import(`${dist}linux/fuse-device.js`)
 const { attach, cloneTree } = await import(`${dist}linux/mounts.js`)
 const { close, open, statFd } = await import(`${dist}linux/files.js`)
@@ -22,6 +23,8 @@ const POLLIN = 1
 const ENOTTY = 25
 /** Requests taken in a row before the other descriptors are looked at again. */
 const BURST = 64
+/** How often is looked whether something is to be held no longer. */
+const HOLD_POLL_MS = 20
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -31,6 +34,9 @@ const { values, positionals } = parseArgs({
     'path-fds': { type: 'string', default: '0' },
     'idle-backing': { type: 'string', default: '1024' },
     remote: { type: 'boolean', default: false },
+    // The kernel asks for attributes and names each time.
+    'no-cache': { type: 'boolean', default: false },
+    hold: { type: 'string' },
     debug: { type: 'boolean', default: false },
   },
 })
@@ -64,14 +70,16 @@ const fileSystem = createPassthrough({
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
     remote: values.remote,
+    ...(values['no-cache'] ? { attrValidMs: 0, entryValidMs: 0 } : {}),
     nowMs: () => performance.now(),
   },
 })
 const wanted = fileSystem.wantedInit
+const held = values.hold === undefined ? null : holding(fileSystem, values.hold, PENDING)
 let bugCount = 0
 const session = new FuseSession({
   transport: device,
-  fileSystem,
+  fileSystem: held?.fileSystem ?? fileSystem,
   wantedFlags: wanted.flags,
   maxWrite: wanted.maxWriteBytes,
   ...(wanted.maxStackDepth > 0 ? { maxStackDepth: wanted.maxStackDepth } : {}),
@@ -109,7 +117,10 @@ poller.add(io.eventFd, POLLIN, () => io.collect())
 // INIT comes with the mount; the directory can be used when it is answered.
 while (isMounted && session.negotiated === null) poller.wait(-1)
 writeSync(1, `ready ${fileSystem.isPassthrough ? 'passthrough' : 'daemon'}\n`)
-while (isMounted) poller.wait(-1)
+while (isMounted) {
+  poller.wait(held === null ? -1 : HOLD_POLL_MS)
+  held?.check()
+}
 await io.stop()
 fileSystem.close()
 process.exitCode = bugCount > 0 ? 3 : 0
