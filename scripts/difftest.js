@@ -21,6 +21,7 @@ const HELP = `Usage: npm run difftest -- [option...]
   --sequences N              end after N sequences of 300 steps
   --differences N            go on until N differences have been found
   --list                     print every step
+  --without FEATURE,...      leave features of FUSE out, as 'holdfast mount' does
   --native                   compare two plain directories: a check of the test itself
   --data                     the data exerciser instead: many processes, one file, every byte known
   --operations N             end after N operations of the data exerciser
@@ -40,6 +41,7 @@ const { values } = parseArgs({
     sequences: { type: 'string' },
     differences: { type: 'string', default: '1' },
     list: { type: 'boolean', default: false },
+    without: { type: 'string', default: '' },
     native: { type: 'boolean', default: false },
     data: { type: 'boolean', default: false },
     operations: { type: 'string' },
@@ -80,6 +82,7 @@ function run(passthrough, seconds) {
   chmodSync(work, 0o755)
   const support = path.join(REPOSITORY, 'test', 'support')
   const server = [path.join(support, 'serve-holdfast.sh'), ...(passthrough ? [] : ['--no-passthrough'])]
+  if (values.without !== '') server.push('--without', values.without)
   const argv = ['-m', '--propagation', 'private', path.join(support, 'on-mount.sh'), work, values.backing]
   const script = command(passthrough, seconds)
   console.log(`${values.backing}, ${passthrough ? 'with' : 'without'} passthrough, seed ${values.seed}`)

@@ -4,10 +4,10 @@
  */
 import { describe, expect, test } from 'vitest'
 import { createLeaseRules } from '../dist/lease/index.js'
-import { asScenario, compare, shrink } from '../dist/litmus/differential.js'
+import { asScenario, compare, shrink } from '../dist/litmus/differential/compare.js'
+import { makeHistory, runRandom } from '../dist/litmus/differential/run.js'
 import { modelWorld } from '../dist/litmus/model/index.js'
 import { mountWorld } from '../dist/litmus/mount/index.js'
-import { makeHistory, runRandom } from '../dist/litmus/random.js'
 
 /** Of each of two: with what goes before and after, half a minute. */
 const RUN_MS = 10_000

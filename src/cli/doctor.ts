@@ -1,7 +1,7 @@
 /** `holdfast doctor`: what this machine can do, and what follows from it. Changes nothing. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
-import { type FuseAbility, probeFuse, removeDead } from '../daemon/main.js'
+import { FEATURES, type FuseAbility, probeFuse, removeDead } from '../daemon/main.js'
 import { findFusermount, needsFusermount } from '../linux/fusermount.js'
 import { readMounts } from '../linux/mounts.js'
 import { readStatus } from '../linux/processes.js'
@@ -69,16 +69,32 @@ function fuse(): Finding[] {
   }
   return [
     { what: 'FUSE', value: `protocol ${ability.protocol}`, verdict: 'ok', means: 'mounting works' },
+    features(ability),
     ...(needsFusermount() ? [] : [passthrough(ability)]),
   ]
 }
 
+/** The names are those of --without. */
+function features({ features }: FuseAbility): Finding {
+  const missing = FEATURES.filter(({ name }) => !features.has(name))
+  return {
+    what: 'FUSE features',
+    value: [...features].join(', '),
+    verdict: missing.length === 0 ? 'ok' : 'note',
+    means:
+      missing.length === 0
+        ? 'all that Holdfast uses'
+        : missing.map(({ name, linux, without }) => `no ${name} (Linux ${linux}): ${without}`).join('; '),
+  }
+}
+
 function passthrough(ability: FuseAbility): Finding {
+  const has = ability.features.has('passthrough')
   return {
     what: 'passthrough',
-    value: ability.passthrough ? 'yes' : 'no',
-    verdict: ability.passthrough ? 'ok' : 'note',
-    means: ability.passthrough
+    value: has ? 'yes' : 'no',
+    verdict: has ? 'ok' : 'note',
+    means: has
       ? 'reads, writes and mappings go straight to the backing file'
       : 'reads and writes go through the daemon and are slower; Linux 6.9 and root are needed for better',
   }

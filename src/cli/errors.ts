@@ -1,6 +1,6 @@
 /** One clear line for whatever goes wrong: what, which file, why, what to do. */
 
-import { KernelTooOldError } from '../daemon/main.js'
+import { KernelLacksError, KernelTooOldError } from '../daemon/main.js'
 import { errnoMessage } from '../lib/errno.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { FusermountError } from '../linux/fusermount.js'
@@ -81,6 +81,9 @@ export function explain(error: unknown): string {
   if (error instanceof FusermountError) return explainFusermount(error)
   if (error instanceof KernelTooOldError) {
     return `${error.message}: Holdfast needs Linux 5.4; 'holdfast doctor' says what this machine can do`
+  }
+  if (error instanceof KernelLacksError) {
+    return `${error.message}, which Holdfast needs; 'holdfast doctor' says what this machine can do`
   }
   if (error instanceof Error && 'code' in error && 'syscall' in error) return error.message
   return error instanceof Error ? `this is a bug in Holdfast: ${error.stack ?? error.message}` : String(error)

@@ -5,6 +5,9 @@ import {
   DEFAULT_POLICY,
   dropStandardStreams,
   Engine,
+  FEATURES,
+  type FeatureName,
+  type Features,
   findBlindNamespaces,
   findHardLinks,
   findOpeners,
@@ -66,9 +69,33 @@ const COUNT_MAX = 1_000_000_000
 export interface LaunchOptions {
   readonly kind: 'run' | 'mount'
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  readonly without: Features
   readonly debugFd?: number | undefined
   readonly clock?: string | undefined
+}
+
+/** Throws CommandError for a feature that is not known, or that there is no mount without. */
+export function parseWithout({
+  without: list = '',
+  passthrough,
+}: {
+  readonly without?: string | undefined
+  readonly passthrough: boolean
+}): Features {
+  const known = FEATURES.filter(({ isRequired }) => isRequired !== true).map(({ name }) => name)
+  const without = new Set<FeatureName>()
+  // In the list behind -o, commas separate options.
+  for (const word of list.split(/[,:]/)) {
+    const name = known.find((candidate) => candidate === word)
+    if (name !== undefined) without.add(name)
+    else if (word === 'all') for (const each of known) without.add(each)
+    else if (word !== '') {
+      throw new CommandError(`--without ${word}: no such feature (${known.join(', ')}, or all)`, 2)
+    }
+  }
+  // Only CAP_SYS_ADMIN may ask the kernel for it.
+  if (!passthrough || needsFusermount()) without.add('passthrough')
+  return without
 }
 
 const CLOCK_BYTES = 32
@@ -99,8 +126,7 @@ export function createEngine(options: LaunchOptions): Engine {
   return new Engine({
     kind: options.kind,
     version: VERSION,
-    // Only CAP_SYS_ADMIN may ask the kernel for it.
-    passthrough: options.passthrough && !needsFusermount(),
+    without: options.without,
     reportBug: (error) => logToKernel('a failure that the engine survives', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],
@@ -132,8 +158,13 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
 }
 
-/** What a mount without root cannot do, in one line; nothing for root. */
+/** What this mount cannot do, in one line for each reason. */
 export function tellLimits(engine: Engine, path: Buffer): void {
+  const features = engine.mounts[0]?.fileSystem.features ?? new Set()
+  for (const { name, without, isTold } of FEATURES) {
+    if (isTold !== true || features.has(name)) continue
+    writeAll(2, Buffer.from(`holdfast: ${showPath(path)} is mounted without ${name}: ${without}\n`))
+  }
   if (!needsFusermount()) return
   const place = isMakeshift()
     ? `; there is no XDG_RUNTIME_DIR of yours, the control directory is ${engine.control}`

@@ -49,6 +49,7 @@ function makeProgram(): Command {
     .argument('<file...>', 'files to hold; a symlink stands for its target')
     .option('--strict', 'refuse to start when somebody goes past Holdfast (has FILE open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
+    .option('--without <features>', "do not use these features of the kernel's FUSE ('holdfast doctor')")
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
     .addHelpText('after', HELP.run)
     .action((files, options) => run(files, commandWords, options))
@@ -60,6 +61,7 @@ function makeProgram(): Command {
     .argument('[mountpoint]', 'directory to show it at instead')
     .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
+    .option('--without <features>', "do not use these features of the kernel's FUSE ('holdfast doctor')")
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
     .option('-o, --options <list>', 'options as in fstab: ro, nosuid, nodev, noexec, and those of this page')
     .option(

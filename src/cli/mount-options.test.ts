@@ -18,7 +18,8 @@ describe('the list behind -o', () => {
   })
 
   test('options of ours are those of the command line', () => {
-    const list = 'break-time=500,on-timeout=kill,max-leases=7,max-pins=8,strict,no-passthrough,debug=/tmp/a=b'
+    const list =
+      'break-time=500,on-timeout=kill,max-leases=7,max-pins=8,strict,no-passthrough,without=noflush:dont-mask,debug=/tmp/a=b'
     expect(parseMountOptions(list)).toEqual({
       attributes: 0,
       breakTime: '500',
@@ -27,6 +28,7 @@ describe('the list behind -o', () => {
       maxPins: '8',
       strict: true,
       passthrough: false,
+      without: 'noflush:dont-mask',
       debug: '/tmp/a=b',
     })
   })

@@ -6,6 +6,7 @@ import type { PolicyOptions } from './launching.js'
 export interface ListedOptions extends PolicyOptions {
   readonly strict?: boolean
   readonly passthrough?: boolean
+  readonly without?: string
   readonly debug?: string
   /** MOUNT_ATTR_* */
   readonly attributes: number
@@ -31,7 +32,7 @@ const FLAGS: ReadonlyMap<string, Partial<ListedOptions>> = new Map([
   ['no-passthrough', { passthrough: false }],
 ])
 
-const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'debug'] as const
+const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'debug'] as const
 
 /** `breakTime` is `break-time` in a list, as it is on the command line. */
 const VALUE_NAMES: ReadonlyMap<string, (typeof VALUES)[number]> = new Map(

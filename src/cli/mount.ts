@@ -2,6 +2,7 @@
 import {
   DATA_TYPE,
   type Engine,
+  type Features,
   type LeasePolicy,
   leaveLauncher,
   removeDead,
@@ -26,6 +27,7 @@ import {
   openTarget,
   type PolicyOptions,
   parsePolicy,
+  parseWithout,
   serve,
   tellLimits,
   tellWaysPast,
@@ -39,6 +41,7 @@ import { mountOf } from './targets.js'
 export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
+  readonly without?: string | undefined
   readonly debug?: string | undefined
   /** The list behind -o. */
   readonly options?: string | undefined
@@ -55,6 +58,7 @@ export async function mount(
   const { attributes, ...listed } = parseMountOptions(given.options)
   const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
+  const without = parseWithout(options)
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
@@ -64,7 +68,7 @@ export async function mount(
   leaveLauncher(launcher)
   const engine = withRunLock(() => {
     refuseCovered(place)
-    return start(target.fd, place, { ...options, policy, debugFd })
+    return start(target.fd, place, { ...options, policy, without, debugFd })
   })
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
@@ -110,7 +114,12 @@ function refuseCovered({ path }: Place): void {
 function start(
   targetFd: number,
   place: Place,
-  options: MountOptions & { policy: LeasePolicy; debugFd: number | undefined; attributes: number },
+  options: Omit<MountOptions, 'without'> & {
+    policy: LeasePolicy
+    without: Features
+    debugFd: number | undefined
+    attributes: number
+  },
 ): Engine {
   const engine = createEngine({ kind: 'mount', ...options })
   try {

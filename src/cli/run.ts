@@ -1,5 +1,12 @@
 /** `holdfast run`: puts a mount over each FILE, or joins the one that is there, and plans the rest. */
-import { type Engine, launcherFds, leaveLauncher, removeDead, withRunLock } from '../daemon/main.js'
+import {
+  type Engine,
+  type Features,
+  launcherFds,
+  leaveLauncher,
+  removeDead,
+  withRunLock,
+} from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
@@ -9,6 +16,7 @@ import {
   findWaysPast,
   launcherPid,
   openDebugLog,
+  parseWithout,
   serve,
   tellLimits,
   tellWaysPast,
@@ -20,6 +28,7 @@ import { controlOf, openTargets, type Target } from './targets.js'
 export interface RunOptions {
   readonly strict?: boolean | undefined
   readonly passthrough: boolean
+  readonly without?: string | undefined
   readonly debug?: string | undefined
 }
 
@@ -29,6 +38,7 @@ export async function run(
   options: RunOptions,
 ): Promise<void> {
   const launcher = launcherPid()
+  const without = parseWithout(options)
   const environment = readStrings(launcher, 'environ')
   const usedFds = launcherFds(launcher)
   // Relative paths must be opened before we leave the caller's directory.
@@ -36,7 +46,7 @@ export async function run(
   const targets = openTargets(files)
   const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
-  const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { ...options, debugFd }))
+  const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { without, debugFd }))
   try {
     tellWaysPast(warnings, options.strict === true)
     const [first] = engine?.mounts ?? []
@@ -67,7 +77,7 @@ export async function run(
 function prepare(
   targets: Target[],
   launcher: number,
-  options: RunOptions & { debugFd: number | undefined },
+  options: { without: Features; debugFd: number | undefined },
 ): { engine: Engine | null; warnings: string[] } {
   let engine: Engine | null = null
   const warnings: string[] = []

@@ -1,5 +1,5 @@
 /** How the process that a launcher started in the background becomes an engine that is nobody's. */
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
@@ -28,12 +28,19 @@ function closeInherited(launcher: number): void {
   }
 }
 
+/**
+ * Descriptors of ours stand for what any number of programs have open, each of which has a limit of its own: ours
+ * must not be met first. Root may go as far as the kernel does, others up to the hard limit.
+ */
 function raiseFileLimit(): void {
-  const RLIMIT_NOFILE = 7
   const limits = Buffer.alloc(16)
-  check(raw.prlimit(0, RLIMIT_NOFILE, null, limits), 'prlimit')
+  const most = BigInt(readFileSync('/proc/sys/fs/nr_open', 'latin1').trim())
+  limits.writeBigUInt64LE(most, 0)
+  limits.writeBigUInt64LE(most, 8)
+  if (raw.prlimit(0, c.RLIMIT_NOFILE, limits, null) === 0) return
+  check(raw.prlimit(0, c.RLIMIT_NOFILE, null, limits), 'prlimit')
   limits.copyWithin(0, 8, 16)
-  check(raw.prlimit(0, RLIMIT_NOFILE, limits, null), 'prlimit')
+  check(raw.prlimit(0, c.RLIMIT_NOFILE, limits, null), 'prlimit')
 }
 
 /**

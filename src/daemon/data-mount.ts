@@ -9,7 +9,7 @@ import type { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
-import { createPassthrough, type IoThreads, type Passthrough } from '../passthrough/index.js'
+import { createPassthrough, type Features, type IoThreads, type Passthrough } from '../passthrough/index.js'
 import type { Attachment } from './attachment.js'
 import type { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
@@ -30,7 +30,8 @@ export interface DataMountOptions {
   readonly service: LeaseService
   readonly ioctls: Ioctls
   readonly io: IoThreads
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
   readonly debug: ((line: string) => void) | undefined
   readonly reportBug: (error: unknown) => void
 }
@@ -90,15 +91,12 @@ export class DataMount {
       gate: this.gate,
       io: options.io,
       fuseFd: this.device.fd,
-      options: { passthrough: options.passthrough, maxStackDepth, nowMs: () => performance.now() },
+      options: { without: options.without, maxStackDepth, nowMs: () => performance.now() },
     })
-    const wanted = this.fileSystem.wantedInit
     this.session = new FuseSession({
       transport: this.device,
       fileSystem: this.fileSystem,
-      wantedFlags: wanted.flags,
-      maxWrite: wanted.maxWriteBytes,
-      ...(options.passthrough ? { maxStackDepth } : {}),
+      ...this.fileSystem.wantedInit,
       reportBug: options.reportBug,
       ...(options.debug === undefined ? {} : { debug: options.debug }),
     })

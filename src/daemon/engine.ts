@@ -16,7 +16,7 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import { createIoThreads, type Features, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -24,6 +24,7 @@ import { DataMount } from './data-mount.js'
 import { pathText, timestamp } from './event-records.js'
 import { Ioctls } from './ioctls.js'
 import { LeaseService } from './lease-service.js'
+import { MemoryKeeper } from './memory.js'
 import { type Registration, register } from './registry.js'
 import { Reports } from './reports.js'
 import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
@@ -34,7 +35,8 @@ export interface EngineOptions {
   readonly kind: 'run' | 'mount'
   readonly version: string
   readonly policy?: LeasePolicy
-  readonly passthrough: boolean
+  /** What of FUSE not to use although the kernel has it. */
+  readonly without: Features
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -66,6 +68,7 @@ export class Engine {
   readonly #requestAgeMaxMs = readRequestTimeoutMs()
   #readersRefreshedAt = 0
   #servedCount = 0
+  readonly #memory = new MemoryKeeper()
   #supervisor: Supervisor | null = null
   #leaveCgroup: () => void = () => {}
   #isEnding = false
@@ -87,7 +90,10 @@ export class Engine {
       number: this.#place.number,
       control: this.#place.control,
       features:
-        FEATURE_WAIT | FEATURE_START | FEATURE_QUERY | (options.passthrough ? FEATURE_PASSTHROUGH : 0),
+        FEATURE_WAIT |
+        FEATURE_START |
+        FEATURE_QUERY |
+        (options.without.has('passthrough') ? 0 : FEATURE_PASSTHROUGH),
     })
     this.#io = createIoThreads({ workerFile: options.workerFile })
     const reports = new Reports(this.service, {
@@ -96,7 +102,7 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => this.#servedCount,
+      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount() }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -131,7 +137,7 @@ export class Engine {
       service: this.service,
       ioctls: this.#ioctls,
       io: this.#io,
-      passthrough: this.#options.passthrough,
+      without: this.#options.without,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -207,6 +213,7 @@ export class Engine {
   #afterEach(): void {
     this.service.timePassed()
     this.#keepReadersAlive()
+    this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
@@ -243,10 +250,17 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const timeoutMs = this.service.timeoutMs()
-    if (this.#requestAgeMaxMs === null) return timeoutMs
-    const patienceMs = this.#requestAgeMaxMs / 4
-    return timeoutMs < 0 ? patienceMs : Math.min(timeoutMs, patienceMs)
+    const ruleMs = this.service.timeoutMs()
+    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
+    const timeoutMs = Math.min(ruleMs < 0 ? Number.POSITIVE_INFINITY : ruleMs, patienceMs, memoryMs)
+    return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
+  }
+
+  #inodeCount(): number {
+    let count = 0
+    for (const { fileSystem } of this.mounts) count += fileSystem.inodeCount
+    return count
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
@@ -402,6 +416,7 @@ export class Engine {
       facts.push(['mount', pathText(mount.mountpoint).file])
       facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
       facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
+      facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
   }
@@ -420,6 +435,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,
         pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),

@@ -1,6 +1,7 @@
 /** What the command line needs of the daemon: starting an engine, and finding those that run. */
-export { KernelTooOldError } from '../fuse/index.js'
+export { KernelLacksError, KernelTooOldError } from '../fuse/index.js'
 export { DEFAULT_POLICY, type LeasePolicy, MAX_BREAK_TIME_MS } from '../lease/index.js'
+export { FEATURES, type FeatureName, type Features } from '../passthrough/index.js'
 export { dropStandardStreams, launcherFds, leaveLauncher } from './daemonize.js'
 export { Engine, type EngineOptions } from './engine.js'
 export { logToKernel } from './kernel-log.js'

@@ -5,7 +5,13 @@ import type { LeaseService } from './lease-service.js'
 const STATES = ['active', 'breaking', 'zombie', 'revoked'] as const
 const LEVELS = ['normal', 'exclusive'] as const
 
-export function collectMetrics(service: LeaseService, requestCount: number, version: string): MetricFamily[] {
+/** What the data mounts have to do. */
+export interface Served {
+  readonly requests: number
+  readonly inodes: number
+}
+
+export function collectMetrics(service: LeaseService, served: Served, version: string): MetricFamily[] {
   const { rules, counts } = service
   const leases = countLeases(service)
   let changesWaiting = 0
@@ -40,7 +46,12 @@ export function collectMetrics(service: LeaseService, requestCount: number, vers
       { labels: { outcome: 'withheld' }, value: counts.signalsWithheld },
     ]),
     counter('holdfast_kills_total', 'Owners killed, at a deadline or by command.', single(counts.kills)),
-    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(requestCount)),
+    counter('holdfast_requests_total', 'FUSE requests served on the data mounts.', single(served.requests)),
+    gauge(
+      'holdfast_inodes',
+      'Files and directories of the data mounts that the kernel remembers.',
+      single(served.inodes),
+    ),
   ]
 }
 

@@ -3,12 +3,13 @@
  * nowhere, that of an ordinary user in the run directory.
  */
 import { mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
-import { INIT_FLAGS, structs } from '../fuse/index.js'
+import { FuseSession } from '../fuse/index.js'
 import * as c from '../linux/constants.js'
 import { close } from '../linux/files.js'
 import { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount, removeMount } from '../linux/fusermount.js'
 import { waitReadable } from '../linux/poller.js'
+import { DEFAULT_OPTIONS, type Features, featuresOf, wantedInit } from '../passthrough/index.js'
 import { runDirectory, withRunLock } from './registry.js'
 import { mountAsUser } from './user-attachment.js'
 
@@ -17,13 +18,11 @@ const PATIENCE_MS = 2000
 export interface FuseAbility {
   /** `7.45` */
   readonly protocol: string
-  /** Reads, writes and mappings can go past the daemon. */
-  readonly passthrough: boolean
-  /** The kernel can be asked to send unanswered requests again after a crash. */
-  readonly resend: boolean
+  /** What there is of what Holdfast uses. */
+  readonly features: Features
 }
 
-/** Throws a LinuxError or a FusermountError where mounting is not possible; null if the kernel does not ask for INIT in time. */
+/** Throws a LinuxError, a FusermountError, KernelTooOldError or KernelLacksError where mounting is not possible; null if the kernel does not ask for INIT in time. */
 export function probeFuse(): FuseAbility | null {
   if (needsFusermount()) return withRunLock(probeAsUser)
   const device = FuseDevice.open()
@@ -67,16 +66,20 @@ function probeAsUser(): FuseAbility | null {
   }
 }
 
+/** INIT as a mount exchanges it. Throws what a mount is refused with. */
 function readInit(device: FuseDevice): FuseAbility | null {
-  const buffer = Buffer.alloc(1 << 17)
-  const length = waitReadable(device.fd, PATIENCE_MS) ? device.read(buffer) : 0
-  const { initIn, inHeader } = structs
-  if (length < inHeader.size + initIn.size) return null
-  const init = initIn.decode(buffer, inHeader.size)
-  const flags = BigInt(init.flags) | (BigInt(init.flags2) << 32n)
-  return {
-    protocol: `${init.major}.${init.minor}`,
-    passthrough: (flags & INIT_FLAGS.FUSE_PASSTHROUGH) !== 0n,
-    resend: (flags & INIT_FLAGS.FUSE_HAS_RESEND) !== 0n,
-  }
+  const { without } = DEFAULT_OPTIONS
+  const session = new FuseSession({
+    transport: device,
+    fileSystem: {},
+    ...wantedInit(DEFAULT_OPTIONS),
+    reportBug(error) {
+      throw error
+    },
+  })
+  if (waitReadable(device.fd, PATIENCE_MS)) session.receive()
+  if (session.initError !== null) throw session.initError
+  const { negotiated } = session
+  if (negotiated === null) return null
+  return { protocol: `7.${negotiated.minor}`, features: featuresOf(negotiated, without) }
 }

@@ -20,7 +20,7 @@ import type { Statx } from '../linux/stat.js'
 import { filePath, formatHolder, formatOffender, pathText, timestamp } from './event-records.js'
 import type { Ioctls } from './ioctls.js'
 import type { LeaseService, ProtectedFile, WaitingOperation } from './lease-service.js'
-import { collectMetrics } from './metrics.js'
+import { collectMetrics, type Served } from './metrics.js'
 import { maySeeLease, maySeePin, maySeeWaiting } from './visibility.js'
 
 /** What the engine itself adds to its reports. */
@@ -33,7 +33,7 @@ export interface EngineView {
   /** mnt_id of the control mount: descriptors of pin contexts are found by it. */
   controlMountId(): number
   /** Requests served on the data mounts. */
-  served(): number
+  served(): Served
   command(command: ControlCommand, done: (result: CommandResult) => void): null | (() => void)
 }
 

@@ -14,6 +14,17 @@ export class TransportError extends Error {
   }
 }
 
+/** The kernel does not offer in INIT what the file system cannot do without. The mount cannot work. */
+export class KernelLacksError extends Error {
+  override readonly name = 'KernelLacksError'
+  readonly code = 'KERNEL_LACKS'
+
+  /** @param flags Of INIT, by name. */
+  constructor(flags: readonly string[]) {
+    super(`the kernel's FUSE does not offer ${flags.join(', ')}`)
+  }
+}
+
 /** The kernel speaks a FUSE protocol older than 7.31 (Linux 5.4). The mount cannot work. */
 export class KernelTooOldError extends Error {
   override readonly name = 'KernelTooOldError'

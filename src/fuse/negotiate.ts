@@ -1,6 +1,6 @@
 import { assert } from '../lib/assert.js'
 import type { Negotiated } from './api.js'
-import { KernelTooOldError } from './errors.js'
+import { KernelLacksError, KernelTooOldError } from './errors.js'
 import {
   FUSE_KERNEL_MINOR_VERSION,
   FUSE_KERNEL_VERSION,
@@ -14,6 +14,10 @@ import { type initIn, initOut } from './wire/structs.js'
 export interface NegotiationOptions {
   /** INIT flags to use where the kernel has them, `flags | flags2 << 32`. */
   readonly wantedFlags: bigint
+  /** INIT flags of which nothing is to be seen, as if the kernel did not offer them. Default: none. */
+  readonly withoutFlags?: bigint
+  /** INIT flags of which each must be agreed on, or INIT is refused. Default: none. */
+  readonly requiredFlags?: bigint
   /** The largest WRITE. Default 1 MiB, the most that Linux takes without a sysctl (256 pages). */
   readonly maxWrite?: number
   /** For FUSE_PASSTHROUGH: how many file systems may be stacked below. 1 unless overlayfs is below. */
@@ -28,7 +32,7 @@ export type Negotiation =
   | { readonly kind: 'agreed'; readonly negotiated: Negotiated; readonly reply: Buffer }
   /** The kernel is newer than 7.x: it asks again with 7. */
   | { readonly kind: 'again'; readonly reply: Buffer }
-  | { readonly kind: 'too old'; readonly error: KernelTooOldError }
+  | { readonly kind: 'refused'; readonly error: KernelTooOldError | KernelLacksError }
 
 export const DEFAULT_MAX_WRITE = 0x10_0000
 const DEFAULT_MAX_BACKGROUND = 64
@@ -57,11 +61,14 @@ export function checkWantedFlags(wantedFlags: bigint): void {
 export function negotiate(kernel: Values<typeof initIn>, options: NegotiationOptions): Negotiation {
   if (kernel.major > FUSE_KERNEL_VERSION) return { kind: 'again', reply: encodeInit({}) }
   if (kernel.major < FUSE_KERNEL_VERSION || kernel.minor < OLDEST_MINOR_VERSION) {
-    return { kind: 'too old', error: new KernelTooOldError(kernel.major, kernel.minor) }
+    return { kind: 'refused', error: new KernelTooOldError(kernel.major, kernel.minor) }
   }
   const minor = Math.min(kernel.minor, FUSE_KERNEL_MINOR_VERSION)
-  const flags = agreeOnFlags(kernel, minor, options.wantedFlags)
-  const pagesMax = (flags & INIT_FLAGS.FUSE_MAX_PAGES) === 0n ? DEFAULT_PAGES : U16_MAX
+  const flags = agreeOnFlags(kernel, minor, options)
+  const missing = (options.requiredFlags ?? 0n) & ~flags
+  if (missing !== 0n) return { kind: 'refused', error: new KernelLacksError(initFlagNames(missing)) }
+  const hasMaxPages = (flags & INIT_FLAGS.FUSE_MAX_PAGES) !== 0n
+  const pagesMax = hasMaxPages ? U16_MAX : DEFAULT_PAGES
   const maxWrite = Math.min(options.maxWrite ?? DEFAULT_MAX_WRITE, pagesMax * PAGE_SIZE)
   const maxReadahead = Math.min(kernel.max_readahead, options.maxReadahead ?? kernel.max_readahead)
   const maxBackground = Math.min(options.maxBackground ?? DEFAULT_MAX_BACKGROUND, U16_MAX)
@@ -74,15 +81,20 @@ export function negotiate(kernel: Values<typeof initIn>, options: NegotiationOpt
     max_background: maxBackground,
     congestion_threshold: Math.floor((maxBackground * 3) / 4),
     max_write: maxWrite,
-    max_pages: Math.ceil(maxWrite / PAGE_SIZE),
+    max_pages: hasMaxPages ? Math.ceil(maxWrite / PAGE_SIZE) : 0,
     max_stack_depth: isPassthrough ? (options.maxStackDepth ?? 1) : 0,
   })
   return { kind: 'agreed', negotiated: { minor, flags, maxWrite, maxReadahead }, reply }
 }
 
-function agreeOnFlags(kernel: Values<typeof initIn>, minor: number, wantedFlags: bigint): bigint {
-  let offered = BigInt(kernel.flags)
-  if ((offered & INIT_FLAGS.FUSE_INIT_EXT) !== 0n) offered |= BigInt(kernel.flags2) << 32n
+function initFlagNames(flags: bigint): string[] {
+  return Object.entries(INIT_FLAGS).flatMap(([name, flag]) => ((flags & flag) === 0n ? [] : [name]))
+}
+
+function agreeOnFlags(kernel: Values<typeof initIn>, minor: number, options: NegotiationOptions): bigint {
+  const { wantedFlags, withoutFlags = 0n } = options
+  let offered = BigInt(kernel.flags) & ~withoutFlags
+  if ((offered & INIT_FLAGS.FUSE_INIT_EXT) !== 0n) offered |= (BigInt(kernel.flags2) << 32n) & ~withoutFlags
   // 7.36 and 7.37 append security contexts without counting them in the header; only total_extlen tells them
   // from the rest of a request.
   if (minor < 38) offered &= ~INIT_FLAGS.FUSE_SECURITY_CTX

@@ -4,7 +4,7 @@ import { RequestBody } from './body.js'
 import { formatRequest } from './debug.js'
 import { DirectoryBuffer } from './directory.js'
 import { Dispatcher, type ReportBug } from './dispatch.js'
-import { type KernelTooOldError, TransportError } from './errors.js'
+import { type KernelLacksError, type KernelTooOldError, TransportError } from './errors.js'
 import { checkWantedFlags, DEFAULT_MAX_WRITE, type NegotiationOptions, negotiate } from './negotiate.js'
 import { oneWayOf } from './one-way.js'
 import type { Context, InitReply } from './operations/operation.js'
@@ -44,7 +44,7 @@ export class FuseSession {
   /** What INIT agreed on; null before. */
   negotiated: Negotiated | null
   /** Why INIT was refused. The mount then answers nothing but errors. */
-  initError: KernelTooOldError | null = null
+  initError: KernelTooOldError | KernelLacksError | null = null
   private readonly options: SessionOptions
   private readonly dispatcher: Dispatcher
   private readonly buffer: Buffer
@@ -167,7 +167,7 @@ export class FuseSession {
     switch (negotiation.kind) {
       case 'again':
         return { bytes: negotiation.reply }
-      case 'too old':
+      case 'refused':
         this.initError = negotiation.error
         return -Errno.EPROTO
       case 'agreed':

@@ -2,6 +2,7 @@
 import type { Transport } from './api.js'
 import { FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_ROOT_ID, INIT_FLAGS } from './wire/flags.js'
 import { OPCODES, type OpcodeName } from './wire/opcodes.js'
+import type { Struct } from './wire/struct.js'
 import { inHeader, initIn, outHeader } from './wire/structs.js'
 
 /** One message that was written: a reply, or a notification if `unique` is 0 (then `error` is its code). */
@@ -85,6 +86,20 @@ export function encodeRequest(
   })
   head.writeBigUInt64LE(header.nodeid ?? BigInt(FUSE_ROOT_ID), inHeader.at.nodeid)
   return Buffer.concat([head, ...parts])
+}
+
+/** A struct of which everything that is not given is zero. */
+export function encodeFields(
+  struct: Pick<Struct, 'name' | 'size' | 'layout'>,
+  values: Readonly<Record<string, number | bigint>>,
+): Buffer {
+  const bytes = Buffer.alloc(struct.size)
+  for (const [name, value] of Object.entries(values)) {
+    const row = struct.layout.find((field) => field.name === name)
+    if (row === undefined || row.field === null) throw new Error(`${struct.name} has no field ${name}`)
+    row.field.write(bytes, row.offset, value)
+  }
+  return bytes
 }
 
 /** The INIT of a kernel. @param flags What it offers, `flags | flags2 << 32`. Default: everything. */

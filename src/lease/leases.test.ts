@@ -282,6 +282,21 @@ test('L6: a lease that conflicts with a waiting or running layout change is EAGA
   expect(world.tryTake({ ofd: 2, bytes: [150, 160] })).toBe('done')
 })
 
+test('L6: who breaks what others wait behind is answered at once if they go ahead and are in its way', () => {
+  const world = new World()
+  world.take({ ofd: 1, bytes: [200, 300] })
+  const raised = world.take({ ofd: 2, bytes: [100, 400] })
+  expect(world.set(raised, { mode: 'write', level: 'exclusive', whenBusy: 'wait' })).toBe('waiting')
+  const upgrade = world.lastRequest
+  expect(world.tryTake({ ofd: 3, level: 'exclusive', bytes: [200, 400], whenBusy: 'wait' })).toBe('waiting')
+  const behind = world.lastRequest
+  // It breaks the second lease, so that cannot be raised any more, the third is granted, and this one is refused.
+  expect(world.tryTake({ ofd: 1, mode: 'write', bytes: [0, 300], whenBusy: 'wait' })).toBe('ETXTBSY')
+  expect(world.reply(upgrade)).toBe('EAGAIN')
+  expect(world.reply(behind)).toBe('ok')
+  expect(world.effects).not.toContainEqual(expect.objectContaining({ request: world.lastRequest }))
+})
+
 test('L6: a lease that conflicts with a waiting lease request is EAGAIN', () => {
   const world = new World()
   world.take({ ofd: 1 })

@@ -1,9 +1,9 @@
 import { assert, unreachable } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
-import type { FileId, Instant, LeaseId, Ofd, ProcessKey } from '../lib/ids.js'
+import type { FileId, Instant, LeaseId, Ofd, ProcessKey, RequestId } from '../lib/ids.js'
 import type { Range } from '../lib/range.js'
 import { acquire, changeLease } from './acquire.js'
-import { DONE, failed } from './answers.js'
+import { DONE, failed, WAITING } from './answers.js'
 import { expireBreaks, seize, victimsOf } from './breaks.js'
 import { leaseInfo, pinInfo } from './infos.js'
 import { finishChange, requestChange } from './layout-change.js'
@@ -18,6 +18,7 @@ import { snapshotOf } from './snapshot.js'
 import { Table } from './table.js'
 import type {
   Answer,
+  Effect,
   Input,
   LayoutOperation,
   LeaseInfo,
@@ -44,7 +45,10 @@ export class TableRules implements LeaseRules {
     this.#table.now = now
     const answer = dispatch(this.#table, input)
     resumeWaiters(this.#table)
-    return { answer, effects: this.#table.takeEffects() }
+    const effects = this.#table.takeEffects()
+    return answer.status === 'waiting' && 'request' in input
+      ? withFinalAnswer(input.request, effects)
+      : { answer, effects }
   }
 
   nextDeadline(): Instant | null {
@@ -159,6 +163,21 @@ function dispatch(table: Table, input: Input): Answer {
       return expireBreaks(table)
     default:
       return unreachable(input)
+  }
+}
+
+/**
+ * Breaking what is in the way can end somebody's wait (L4) and so let others go ahead, who decide what becomes of
+ * this request too: then it does not wait. Nobody could have been told to expect the reply yet.
+ */
+function withFinalAnswer(request: RequestId, effects: readonly Effect[]): Step {
+  const reply = effects.find((effect) => effect.kind === 'reply' && effect.request === request)
+  if (reply?.kind !== 'reply') return { answer: WAITING, effects }
+  const others = effects.filter((effect) => effect !== reply)
+  if (reply.errno !== 0) return { answer: failed(reply.errno), effects: others }
+  return {
+    answer: reply.lease === undefined ? DONE : { status: 'done', lease: reply.lease },
+    effects: others,
   }
 }
 

@@ -94,6 +94,18 @@ export function bindSyscall<Args extends Arg[]>(
   return withErrno(bound, args.length) as (...args: Args) => number
 }
 
+/** Gives free memory of malloc's back to the system (malloc_trim(3)); musl does that by itself and has no such call. */
+export function trimHeap(): void {
+  let trim: Call
+  try {
+    trim = libc.func('malloc_trim', 'int', ['size_t']) as unknown as Call
+  } catch {
+    // Not in this C library.
+    return
+  }
+  trim(0)
+}
+
 /** The address of a Buffer's bytes, for iovecs. The Buffer must stay referenced while it is used. */
 export function addressOf(bytes: Uint8Array): bigint {
   return koffi.address(bytes)

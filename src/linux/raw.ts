@@ -148,6 +148,8 @@ export const fcntl = bind<[number, number, number]>('fcntl', 'int', ['int', 'int
 export const fcntlLock = bind<[number, number, Bytes]>('fcntl', 'int', ['int', 'int', 'ptr'])
 export const flock = bind<[number, number]>('flock', 'int', ['int', 'int'])
 export const ioctl = bind<[number, number, Bytes]>('ioctl', 'int', ['int', 'uint64', 'ptr'])
+/** `usage`: struct rusage, 144 bytes. */
+export const getrusage = bind<[number, Bytes]>('getrusage', 'int', ['int', 'ptr'])
 /** Of the calling thread. */
 export const unshare = bind<[number]>('unshare', 'int', ['int'])
 export const umask = bind<[number]>('umask', 'int', ['uint'])

@@ -2,10 +2,10 @@
 import { Command, CommanderError, InvalidArgumentError } from '@commander-js/extra-typings'
 import { LinuxError } from '../linux/error.js'
 import { writeAll } from '../linux/files.js'
+import { runRandom } from './differential/run.js'
 import { exploreAll, exploredJson, formatExplored, formatViolations } from './explore/report.js'
 import { formatScenario } from './language/index.js'
 import { ModelMachine } from './model/index.js'
-import { runRandom } from './random.js'
 import {
   formatFailures,
   formatList,

@@ -35,26 +35,21 @@ export class BackingIds {
   private readonly closeArgs = Buffer.alloc(4)
   /** Kernels before 6.17 want a descriptor that is open for reading. */
   private takesPathFd = true
-  isEnabled: boolean
+  /** Has the kernel agreed to FUSE_PASSTHROUGH, and not refused to do it since? */
+  isEnabled = false
 
   constructor(
     fuseFd: number,
     calls: Calls,
     tree: BackingTree,
     identity: Identity,
-    options: { readonly passthrough: boolean; readonly idleBackingCountMax: number },
+    idleBackingCountMax: number,
   ) {
     this.fuseFd = fuseFd
     this.calls = calls
     this.tree = tree
     this.identity = identity
-    this.idleCountMax = options.idleBackingCountMax
-    this.isEnabled = options.passthrough
-  }
-
-  /** The kernel did not agree to FUSE_PASSTHROUGH. */
-  disable(): void {
-    this.isEnabled = false
+    this.idleCountMax = idleBackingCountMax
   }
 
   /** Will the next open need a descriptor to make an id from? */
@@ -130,7 +125,8 @@ export class BackingIds {
       return this.register(inode, uid, -1)
     }
     // Refused for good: not privileged, or not negotiated. ELOOP: stacked too deep. Others may be momentary.
-    if (result === -Errno.EPERM || result === -Errno.ELOOP || result === -Errno.EOPNOTSUPP) this.disable()
+    if (result === -Errno.EPERM || result === -Errno.ELOOP || result === -Errno.EOPNOTSUPP)
+      this.isEnabled = false
     return result
   }
 

@@ -7,18 +7,32 @@ import { Statx } from '../linux/stat.js'
 import type { Calls, Steps } from './calls.js'
 import { FdCache } from './fd-cache.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
+import type { Job } from './io-jobs.js'
 
 const EMPTY_PATH = Buffer.from('\0')
 const DOT = Buffer.from('.\0')
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const HANDLE_BYTES_MAX = 128
 
-/** Half of what the process may open; the rest is for open files, and for what else the engine has. */
-function defaultFdCount(): number {
+/** What the engine has open besides files of the mount, about. */
+const OWN_FD_COUNT = 40
+const PATH_FD_COUNT_MAX = 10_000
+const SPARE_FD_COUNT_MAX = 64
+
+function fdLimit(): number {
   const limits = Buffer.alloc(16)
-  check(raw.prlimit(0, 7, null, limits), 'prlimit')
-  const soft = limits.readBigUInt64LE(0)
-  return Math.max(64, Number(soft > 20_000n ? 20_000n : soft) >> 1)
+  check(raw.prlimit(0, c.RLIMIT_NOFILE, null, limits), 'prlimit')
+  return Number(limits.readBigUInt64LE(0))
+}
+
+/** Half of what the process may open for files; the rest is for those that programs have open. */
+function defaultPathFdCount(limit: number): number {
+  return Math.max(8, Math.min(PATH_FD_COUNT_MAX, (limit - OWN_FD_COUNT) >> 1))
+}
+
+/** Does this failure mean that a name leads to a file no more? */
+function isGone(result: number): boolean {
+  return result === -Errno.ENOENT || result === -Errno.ENOTDIR
 }
 
 /**
@@ -33,6 +47,13 @@ export class BackingTree implements InodeHome {
   private handleMountFd: number
   readonly inodes: InodeTable
   readonly fds: FdCache<Inode>
+  /**
+   * Descriptors from this one on are for what comes and goes within a request, and for starting threads: when programs
+   * have opened all that the engine may, those that open nothing must not notice.
+   */
+  private readonly spareFd: number
+  /** Has a descriptor been among the spare ones since we last made sure? */
+  private isNearLimit = false
   private readonly calls: Calls
   /** Tells that an inode is about to leave the table. */
   private readonly dropped: (inode: Inode) => void
@@ -43,7 +64,10 @@ export class BackingTree implements InodeHome {
     this.dropped = dropped
     const rootStat = new Statx().read(rootFd, EMPTY_PATH, c.AT_EMPTY_PATH)
     this.inodes = new InodeTable(rootStat, this, (inode) => this.drop(inode))
-    this.fds = new FdCache(fdCountMax === 0 ? defaultFdCount() : fdCountMax, (inode) => this.evict(inode))
+    const limit = fdLimit()
+    this.spareFd = limit - Math.min(SPARE_FD_COUNT_MAX, Math.floor(limit * 0.4))
+    const pathFdCountMax = fdCountMax === 0 ? defaultPathFdCount(limit) : fdCountMax
+    this.fds = new FdCache(pathFdCountMax, (inode) => this.evict(inode))
     this.inodes.root.fd = rootFd
     const procPath = Buffer.from('/proc/self/fd\0')
     this.procFd = check(
@@ -68,18 +92,24 @@ export class BackingTree implements InodeHome {
 
   /** The inode of a request, asked for before any descriptor: now those of earlier requests can go. */
   inode(nodeid: number): Inode {
-    this.fds.tick()
+    this.tick()
     return this.inodes.get(nodeid)
+  }
+
+  /** Another request begins. */
+  tick(): void {
+    this.fds.tick()
+    this.inodes.tick()
   }
 
   /** Keeps an inode and its descriptors for a request that waits; counted. */
   keep(inode: Inode): void {
-    inode.busyCount++
+    inode.keepCount++
   }
 
   unkeep(inode: Inode): void {
-    inode.busyCount--
-    if (inode.busyCount > 0) return
+    inode.keepCount--
+    if (inode.isInUse) return
     const { lateFds } = inode
     inode.lateFds = null
     if (lateFds !== null) for (const fd of lateFds) this.calls.close(fd)
@@ -88,7 +118,7 @@ export class BackingTree implements InodeHome {
 
   /** Closes a descriptor that `pathFd` may have given to a request that still waits. */
   closeUnused(inode: Inode, fd: number): void {
-    if (!inode.isBusy) this.calls.close(fd)
+    if (!inode.isInUse) this.calls.close(fd)
     else if (inode.lateFds === null) inode.lateFds = [fd]
     else inode.lateFds.push(fd)
   }
@@ -110,8 +140,9 @@ export class BackingTree implements InodeHome {
     const atHand = this.fdAtHand(inode)
     if (atHand !== undefined) return atHand
     let fd = -Errno.ESTALE as number
-    if (inode.handle !== null) {
-      const job = { kind: 'open-handle', fd: this.handleMountFd, handle: inode.handle } as const
+    const { handle } = inode
+    if (handle !== null) {
+      const job = { kind: 'open-handle', fd: this.handleMountFd, handle } as const
       fd = (this.calls.here(job) ?? (yield job)).result
     }
     if (fd < 0) fd = yield* this.openByName(inode)
@@ -138,29 +169,49 @@ export class BackingTree implements InodeHome {
       const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
       if (parentFd < 0) return parentFd
       const fd = yield* this.openAt(parentFd, name, PATH_FLAGS)
-      if (fd === -Errno.ENOENT || fd === -Errno.ENOTDIR) return -Errno.ESTALE
+      if (isGone(fd)) return -Errno.ESTALE
       if (fd < 0) return fd
       const looked = yield* this.statFd(fd)
       if (looked === 0 && inode.matches(this.calls.stat)) return fd
       raw.close(fd)
-      return -Errno.ESTALE
+      return looked < 0 ? looked : -Errno.ESTALE
     } finally {
       this.unkeep(parent)
     }
   }
 
-  /** openat(2) that makes room if the process has too many descriptors. */
+  /** openat(2) that makes room if the process, or the system, has too many descriptors. */
   *openAt(fd: number, name: string, flags: number): Steps<number> {
-    const job = { kind: 'open', fd, name, flags } as const
-    const { result } = this.calls.here(job) ?? (yield job)
-    if (result !== -Errno.EMFILE) return result
-    this.makeRoom()
-    return (this.calls.here(job) ?? (yield job)).result
+    return yield* this.opening({ kind: 'open', fd, name, flags })
   }
 
-  /** The process has as many descriptors as it may. */
-  makeRoom(): void {
-    this.fds.trim(this.fds.size >> 1)
+  /** Does a job that opens something. */
+  *opening(job: Job): Steps<number> {
+    let { result: fd } = this.calls.here(job) ?? (yield job)
+    if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) {
+      this.fds.trim(this.fds.size >> 1)
+      fd = (this.calls.here(job) ?? (yield job)).result
+    }
+    // Numbers are given from the lowest on, so this one tells how many there are.
+    if (fd >= this.spareFd) this.isNearLimit = true
+    return fd
+  }
+
+  /** May a program's open keep a descriptor of ours? If not, the program is to be told EMFILE. */
+  hasRoom(): boolean {
+    if (!this.isNearLimit) return true
+    if (!this.isSpareFree()) {
+      this.fds.trim(this.fds.size >> 1)
+      if (!this.isSpareFree()) return false
+    }
+    this.isNearLimit = false
+    return true
+  }
+
+  private isSpareFree(): boolean {
+    const fd = raw.openat(this.procFd, DOT, c.O_PATH | c.O_CLOEXEC, 0)
+    if (fd >= 0) raw.close(fd)
+    return fd >= 0 && fd < this.spareFd
   }
 
   /** Opens the file of an inode for I/O. Neither creates nor truncates. */
@@ -181,18 +232,19 @@ export class BackingTree implements InodeHome {
    * Gives 0 or a negative errno.
    */
   *stat(inode: Inode): Steps<number> {
-    const { parent, name } = inode
     let fd = this.fdAtHand(inode)
-    if (fd === undefined && inode.handle === null && inode.hasName && parent !== null) {
+    const parent = fd === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
+    if (parent !== null) {
+      const { name } = inode
       this.keep(parent)
       try {
         const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
         if (parentFd < 0) return parentFd
         const result = yield* this.statAt(parentFd, name)
+        if (result === 0 && inode.matches(this.calls.stat)) return 0
         // While we waited, it may have got a descriptor, because its name was going.
         fd = this.fdAtHand(inode)
-        if (result === 0 && inode.matches(this.calls.stat)) return 0
-        if (fd === undefined) return -Errno.ESTALE
+        if (fd === undefined) return result === 0 || isGone(result) ? -Errno.ESTALE : result
       } finally {
         this.unkeep(parent)
       }
@@ -271,7 +323,10 @@ export class BackingTree implements InodeHome {
 
   /** Closes a descriptor to make room. What is needed to find the file again is taken first. */
   private evict(inode: Inode): void {
-    if (inode.handle === null && this.handleMountFd >= 0) inode.handle = this.takeHandle(inode.fd)
+    if (!inode.hasHandle && this.handleMountFd >= 0) {
+      const handle = this.takeHandle(inode.fd)
+      if (handle !== null) inode.handle = handle
+    }
     raw.close(inode.fd)
     inode.fd = -1
   }

@@ -10,15 +10,21 @@
  */
 export type CallGroup = 'look' | 'change' | 'write'
 
-/** A call that took this long met something other than memory. */
+/** A call that took this long and slept in between met something other than memory. */
 export const SLOW_MS = 2
 /** For so long the others of its group are made elsewhere. */
 export const SLOW_PERIOD_MS = 1000
+/**
+ * On a busy machine a call takes as long because others have the processor. Whether a thread has slept costs a system
+ * call to find out, so it is only looked at for so long after a call that took long.
+ */
+export const SUSPICION_MS = 10_000
 /** A call that has been under way elsewhere for so long is in somebody's way. */
 const STUCK_MS = 1
 
 interface Group {
   slowUntilMs: number
+  suspectUntilMs: number
   /** When each call began that is under way elsewhere, the oldest first. */
   readonly away: Map<number, number>
 }
@@ -27,9 +33,9 @@ export class CallPolicy {
   /** Can nothing be known of how long a call takes, as on a network? Then none is made here. */
   private readonly isRemote: boolean
   private readonly groups: Readonly<Record<CallGroup, Group>> = {
-    look: { slowUntilMs: 0, away: new Map() },
-    change: { slowUntilMs: 0, away: new Map() },
-    write: { slowUntilMs: 0, away: new Map() },
+    look: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
+    change: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
+    write: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
   }
   private commitCount = 0
   private nextId = 1
@@ -52,9 +58,20 @@ export class CallPolicy {
     return false
   }
 
-  /** A call of this group was made, here or elsewhere, and took so long. */
-  took(group: CallGroup, durationMs: number, nowMs: number): void {
-    if (durationMs > SLOW_MS) this.groups[group].slowUntilMs = nowMs + SLOW_PERIOD_MS
+  /** Is it worth knowing whether the next call of this group sleeps? */
+  isSuspect(group: CallGroup, nowMs: number): boolean {
+    return nowMs < this.groups[group].suspectUntilMs
+  }
+
+  /**
+   * A call of this group was made, here or elsewhere, and took so long.
+   * @param hasSlept null if that is not known.
+   */
+  took(group: CallGroup, durationMs: number, hasSlept: boolean | null, nowMs: number): void {
+    if (durationMs <= SLOW_MS || hasSlept === false) return
+    const state = this.groups[group]
+    state.suspectUntilMs = nowMs + SUSPICION_MS
+    if (hasSlept === true) state.slowUntilMs = nowMs + SLOW_PERIOD_MS
   }
 
   /** A call is made elsewhere. @returns what to say when it is over. */
@@ -64,9 +81,9 @@ export class CallPolicy {
   }
 
   /** @param durationMs how long the call itself took. */
-  back(group: CallGroup, id: number, durationMs: number, nowMs: number): void {
+  back(group: CallGroup, id: number, durationMs: number, hasSlept: boolean, nowMs: number): void {
     this.groups[group].away.delete(id)
-    this.took(group, durationMs, nowMs)
+    this.took(group, durationMs, hasSlept, nowMs)
   }
 
   /** Somebody has what was changed written to disk (fsync, syncfs). */

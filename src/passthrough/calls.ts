@@ -9,10 +9,17 @@ import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Statx } from '../linux/stat.js'
 import type { BackingTree } from './backing-tree.js'
-import { type CallGroup, CallPolicy } from './call-policy.js'
+import { type CallGroup, CallPolicy, SLOW_MS } from './call-policy.js'
 import type { Identity } from './identity.js'
 import type { Inode } from './inode-table.js'
-import { type Finished, type IoThreads, type Job, type JobResult, runJob } from './io-jobs.js'
+import {
+  type Finished,
+  type IoThreads,
+  type Job,
+  type JobResult,
+  runJob,
+  sleepCountOfThread,
+} from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 
 /** Something that may take long: yields what is to be done elsewhere, and returns T. */
@@ -114,9 +121,13 @@ export class Calls {
     if (!this.policy.mayRunHere(speed, startMs)) {
       return !this.isRemote && job.kind === 'stat-at' ? this.remembered(job) : undefined
     }
+    const sleepCount = this.policy.isSuspect(speed, startMs) ? sleepCountOfThread() : -1
     const result = this.now(job)
     const endMs = this.nowMs()
-    this.policy.took(speed, endMs - startMs, endMs)
+    if (endMs - startMs > SLOW_MS) {
+      const hasSlept = sleepCount < 0 ? null : sleepCountOfThread() > sleepCount
+      this.policy.took(speed, endMs - startMs, hasSlept, endMs)
+    }
     return result
   }
 
@@ -163,7 +174,7 @@ export class Calls {
     }
     const id = policy.sent(speed, nowMs())
     this.io.submit(job, (finished) => {
-      policy.back(speed, id, finished.durationMs, nowMs())
+      policy.back(speed, id, finished.durationMs, finished.hasSlept, nowMs())
       done(this.taken(finished))
     })
   }

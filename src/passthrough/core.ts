@@ -3,6 +3,7 @@ import type { Statx } from '../linux/stat.js'
 import type { BackingIds } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
 import type { Calls } from './calls.js'
+import type { Features } from './features.js'
 import type { LayoutGate } from './gate.js'
 import type { OpenFiles } from './open-files.js'
 import type { PassthroughOptions } from './options.js'
@@ -16,6 +17,6 @@ export interface Core {
   readonly options: PassthroughOptions
   /** What the last job has found out about a file. */
   readonly stat: Statx
-  /** Does the kernel say in requests which group counts (FUSE_CREATE_SUPP_GROUP)? Known after INIT. */
-  saysGroups: boolean
+  /** What of FUSE is in use. Empty before INIT. */
+  features: Features
 }

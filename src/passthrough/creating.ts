@@ -93,8 +93,8 @@ export class Creating {
 
   /** The group of the parent, if the caller is in it. */
   private *groupOf(request: RequestInfo, parent: Inode): Steps<number | null> {
-    const { tree, stat, saysGroups } = this.core
-    if (saysGroups || request.supplementaryGroup !== null) return request.supplementaryGroup
+    const { tree, stat, features } = this.core
+    if (features.has('create-supp-group')) return request.supplementaryGroup
     const looked = yield* tree.stat(parent)
     return looked === 0 && isInGroup(request.pid, stat.gid) ? stat.gid : null
   }
@@ -129,9 +129,10 @@ export class Creating {
     name: string | null,
     { flags, openFlags, mode, umask }: Creation,
   ): Steps<Answer<CreateReply>> {
-    const { calls, tree } = this.core
+    const { tree } = this.core
     const parentFd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (parentFd < 0) return parentFd
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const job: Job = {
       kind: 'create',
       fd: parentFd,
@@ -140,11 +141,7 @@ export class Creating {
       mode: mode & MODE_BITS,
       maker: yield* this.maker(request, parent, mode, umask),
     }
-    let { result: fd } = calls.here(job) ?? (yield job)
-    if (fd === -Errno.EMFILE) {
-      tree.makeRoom()
-      fd = (calls.here(job) ?? (yield job)).result
-    }
+    const fd = yield* tree.opening(job)
     if (fd >= 0) return yield* this.opened(request, fd, parent, name, flags)
     // The kernel believed that there was no such name and has checked nothing of the file that is there. ESTALE
     // makes it look the name up again and OPEN the file with the usual checks (and the usual gate for O_TRUNC).
@@ -169,7 +166,7 @@ export class Creating {
     if (name === null) this.keepNameless(inode, fd)
     const handle = yield* files.openCreated(fd, inode, flags, request.pid, request.uid)
     if (typeof handle === 'number') {
-      tree.inodes.forget(inode, 1)
+      tree.inodes.forget(inode.nodeid, 1)
       return handle
     }
     gate.opened(request, handle)

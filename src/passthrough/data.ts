@@ -5,7 +5,7 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
-import { hasCapability } from './identity.js'
+import { hasCapability, keepsSetid } from './identity.js'
 import { type Job, readCached, readFully, type Writer } from './io-jobs.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
@@ -102,10 +102,9 @@ export class Data {
     writeFlags: number,
   ): Answer<{ size: number }> {
     const handle = this.core.files.get(fh)
-    const writer: Writer = {
-      uid: request.uid,
-      keepSetid: (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) === 0 && handle.node.hasSetid,
-    }
+    const isKilling = (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) !== 0
+    const keepSetid = handle.node.hasSetid && keepsSetid(this.core.features, request, isKilling)
+    const writer: Writer = { uid: request.uid, keepSetid }
     // Whoever opens a file without passthrough has opened it below as well.
     if (handle.fd < 0)
       return this.withFile(request, handle, this.writeTo(handle, offset, new Uint8Array(data), writer))

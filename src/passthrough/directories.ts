@@ -17,8 +17,11 @@ import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 import type { Job, JobResult } from './io-jobs.js'
+import { nameString } from './names.js'
 
 const BATCH_BYTES = 32 << 10
+/** A program may ask for a megabyte of names at once; the others would wait until all of them are looked at. */
+const ENTRIES_PER_REPLY_MAX = 512
 /** How many entries an io thread looks at in one go: about as many as the kernel takes at once. */
 const LOOK_COUNT = 32
 const NOTHING = Buffer.alloc(0)
@@ -156,6 +159,7 @@ export class Directories {
 
   private *openDirectory(inode: Inode, flags: number): Steps<Answer<OpenReply>> {
     const { tree, files } = this.core
+    if (!tree.hasRoom()) return -Errno.EMFILE
     const fd = yield* tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const handle = new DirectoryHandle(files.takeFh(), inode, fd)
@@ -203,7 +207,7 @@ export class Directories {
   ): Answer<Ok> {
     const { calls, tree } = this.core
     const handle = this.handle(fh)
-    tree.fds.tick()
+    tree.tick()
     const steps = this.listFrom(handle, offset, add, looks)
     return calls.serve(request, tree, steps, handle.inode)
   }
@@ -218,7 +222,7 @@ export class Directories {
     const { calls } = this.core
     const sought = handle.seek(offset)
     if (sought < 0) return sought
-    for (let count = 0; ; count++) {
+    for (let count = 0; count < ENTRIES_PER_REPLY_MAX; count++) {
       const job = handle.toFill()
       if (job !== null) {
         if (looks !== null) looks.results = null
@@ -230,6 +234,7 @@ export class Directories {
       if (!add(handle, handle.entryNameZ, handle.index + 1)) return OK
       handle.advance()
     }
+    return OK
   }
 
   /** Are the attributes of the next entry to be found out by an io thread? */
@@ -260,17 +265,16 @@ export class Directories {
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     // Asked first: a lookup that is counted must reach the kernel.
     if (!writer.fits(name.length)) return false
-    const text = nameZ.toString('latin1', 0, nameZ.length - 1)
-    if (this.isKnown(handle, text)) {
+    if (this.isKnown(handle, nameZ)) {
       return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
     }
     if (looked !== null) stat.buffer.set(looked)
-    const job = { kind: 'stat-at', fd: handle.fd, name: text } as const
+    const job = { kind: 'stat-at', fd: handle.fd, name: nameString(nameZ) } as const
     const result = looked === null ? (calls.here(job) ?? calls.now(job)).result : 0
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0 || stat.mode === 0)
       return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, text)
+    const inode = tree.inodes.see(stat, handle.inode, nameZ)
     const entry = entryReply(inode, stat, options)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
@@ -282,11 +286,11 @@ export class Directories {
    * Was the kernel told of this entry so recently that it need not be told again? Then the listing says nothing
    * about it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
    */
-  private isKnown(handle: DirectoryHandle, name: string): boolean {
+  private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
     const { tree, options } = this.core
     const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
     if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
-    if (inode.parent !== handle.inode || inode.name !== name || !inode.hasName) return false
+    if (inode.parentSlot !== handle.inode.slot || !inode.hasName || !inode.isCalled(nameZ)) return false
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
     return options.nowMs() - inode.toldAtMs < validMs / 2
   }

@@ -6,7 +6,7 @@ class Holder implements FdHolder {
   fdSlot = -1
   fd: number
   mustKeepFd = false
-  isBusy = false
+  isInUse = false
 
   constructor(fd: number) {
     this.fd = fd
@@ -77,7 +77,7 @@ test('a holder that leaves gives its place to the next one', () => {
 test('a descriptor that a waiting request uses is never closed', () => {
   const { cache, holders } = setUp(100, 4)
   cache.tick()
-  for (const holder of holders) holder.isBusy = holder.fd === 2
+  for (const holder of holders) holder.isInUse = holder.fd === 2
   cache.trim(0)
   expect(holders.map(({ fd }) => fd)).toEqual([-1, -1, 2, -1])
 })

@@ -15,6 +15,7 @@ import { CAP_FSETID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../linux/constants.
 import { check } from '../linux/error.js'
 import { readNamespace, readStatus } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
+import type { Features } from './features.js'
 
 const CAPABILITY_VERSION_3 = 0x20080522
 
@@ -141,6 +142,20 @@ export function threadIdentity(): Identity {
 export function isInGroup(pid: number, gid: number): boolean {
   if (pid === 0) return false
   return readStatus(pid)?.groups.includes(gid) ?? false
+}
+
+/**
+ * Do setuid bits stay when the caller writes or truncates?
+ * @param isKilling what the request says, which only counts with FUSE_HANDLE_KILLPRIV_V2. Elsewhere the kernel sends
+ *   a mode without the bits ahead of what it knows to take them, but not for O_TRUNC, and not for what it has cached
+ *   a wrong mode of: the caller is looked at, as the file system below would.
+ */
+export function keepsSetid(
+  features: Features,
+  caller: { readonly pid: number; readonly uid: number },
+  isKilling: boolean,
+): boolean {
+  return features.has('handle-killpriv-v2') ? !isKilling : hasCapability(caller, CAP_FSETID)
 }
 
 let myUserNamespace: string | null = null

@@ -1,6 +1,7 @@
 /** A FUSE file system over a backing directory, or over one regular file. */
 import type { FuseFileSystem, LostState, Negotiated } from '../fuse/api.js'
-import { FATTR_FLAGS, INIT_FLAGS } from '../fuse/wire/flags.js'
+import type { NegotiationOptions } from '../fuse/index.js'
+import { FATTR_FLAGS } from '../fuse/wire/flags.js'
 import { OPCODES } from '../fuse/wire/opcodes.js'
 import { Statx } from '../linux/stat.js'
 import { BackingIds } from './backing-ids.js'
@@ -11,6 +12,7 @@ import type { Core } from './core.js'
 import { Creating } from './creating.js'
 import { Data } from './data.js'
 import { Directories } from './directories.js'
+import { type Features, featuresOf } from './features.js'
 import type { FileNode, LayoutGate, OpenFile } from './gate.js'
 import { threadIdentity } from './identity.js'
 import type { IoThreads } from './io-jobs.js'
@@ -18,15 +20,16 @@ import { ioctl } from './ioctls.js'
 import { Names } from './names.js'
 import { OpenFiles } from './open-files.js'
 import { Opening } from './opening.js'
-import { DEFAULT_OPTIONS, type PassthroughOptions, type WantedInit, wantedInit } from './options.js'
+import { DEFAULT_OPTIONS, type PassthroughOptions, wantedInit } from './options.js'
 import { SettingAttributes } from './setting-attributes.js'
 import { Xattrs } from './xattrs.js'
 
+export { FEATURES, type FeatureName, type Features, featuresOf } from './features.js'
 export type * from './gate.js'
 export { threadIdentity } from './identity.js'
 export { InlineIo, type IoThreads, type Job, type JobResult } from './io-jobs.js'
 export { createIoThreads, ThreadedIo } from './io-threads.js'
-export { DEFAULT_OPTIONS, type PassthroughOptions, type WantedInit, wantedInit } from './options.js'
+export { DEFAULT_OPTIONS, type PassthroughOptions, wantedInit } from './options.js'
 
 export interface PassthroughParts {
   /** O_PATH descriptor of the backing root, in a mount of its own (open_tree(2)) that nothing is mounted on. */
@@ -40,7 +43,9 @@ export interface PassthroughParts {
 
 /** A file system for a session, and what the engine may ask of it besides. */
 export interface Passthrough extends FuseFileSystem {
-  readonly wantedInit: WantedInit
+  readonly wantedInit: NegotiationOptions
+  /** What of FUSE is in use. Settled by INIT, but for passthrough. */
+  readonly features: Features
   /** Does I/O go past the daemon? Settled by INIT; false too once the kernel has refused it. */
   readonly isPassthrough: boolean
   /** Files that are open through the mount. */
@@ -67,7 +72,13 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
   const tree: BackingTree = new BackingTree(parts.rootFd, options.pathFdCountMax, calls, (inode) =>
     backingIds.dropIdle(inode),
   )
-  const backingIds: BackingIds = new BackingIds(parts.fuseFd, calls, tree, identity, options)
+  const backingIds: BackingIds = new BackingIds(
+    parts.fuseFd,
+    calls,
+    tree,
+    identity,
+    options.idleBackingCountMax,
+  )
   const files = new OpenFiles(calls, tree, backingIds)
   const core: Core = {
     tree,
@@ -77,7 +88,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     gate,
     options,
     stat,
-    saysGroups: false,
+    features: new Set(),
   }
   const names = new Names(core)
   const creating = new Creating(core, names)
@@ -89,6 +100,10 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
 
   return {
     wantedInit: wantedInit(options),
+    get features() {
+      if (backingIds.isEnabled) return core.features
+      return new Set([...core.features].filter((name) => name !== 'passthrough'))
+    },
     get isPassthrough() {
       return backingIds.isEnabled
     },
@@ -108,9 +123,8 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     },
 
     init(negotiated: Negotiated) {
-      core.saysGroups = (negotiated.flags & INIT_FLAGS.FUSE_CREATE_SUPP_GROUP) !== 0n
-      files.canWriteDirectly = (negotiated.flags & INIT_FLAGS.FUSE_DIRECT_IO_ALLOW_MMAP) !== 0n
-      if ((negotiated.flags & INIT_FLAGS.FUSE_PASSTHROUGH) === 0n) backingIds.disable()
+      core.features = files.features = featuresOf(negotiated, options.without)
+      backingIds.isEnabled = core.features.has('passthrough')
     },
     replyLost(opcode: number, lost: LostState) {
       for (const nodeid of lost.nodeids) names.forget(nodeid, 1)

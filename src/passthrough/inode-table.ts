@@ -1,16 +1,10 @@
 /** The files that the kernel, or somebody in the engine, knows by number. */
 import { assert } from '../lib/assert.js'
-import { S_IFDIR, S_IFMT } from '../linux/constants.js'
+import { S_IFDIR } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
 import type { FdHolder } from './fd-cache.js'
 import type { FileNode } from './gate.js'
-
-/** An inode number: a number where it is exact, else a bigint, so that equal numbers are the same Map key. */
-export type InodeNumber = number | bigint
-
-function inodeNumber(stat: Statx): InodeNumber {
-  return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
-}
+import { type Chunk, D, DEVICE_SHIFT, FLAG, InodeRecords, TYPE_SHIFT, W } from './inode-records.js'
 
 /** A device as one number. */
 function deviceNumber(stat: Statx): number {
@@ -21,6 +15,11 @@ function deviceNumber(stat: Statx): number {
 function birth(stat: Statx): number {
   const { seconds, nanoseconds } = stat.btime
   return seconds * 1_000_000 + Math.floor(nanoseconds / 1000)
+}
+
+/** The four bits of S_IFMT. */
+function typeBits(mode: number): number {
+  return (mode >>> 12) & 15
 }
 
 /** What an inode asks of the backing tree when somebody asks the inode. */
@@ -45,76 +44,157 @@ export interface InodeUse {
   daemonUsers: number
 }
 
-/** A file of the mount. Its name and parent are where it was seen last; its descriptor comes and goes. */
+/**
+ * A file of the mount. Its name and parent are where it was seen last; its descriptor comes and goes.
+ *
+ * What must be remembered as long as the kernel knows the file is in its record. The object is there while a request
+ * is about the file, and as long as something in it has to last (`isBusy`).
+ */
 export class Inode implements FileNode, FdHolder {
   readonly nodeid: number
-  readonly ino: InodeNumber
-  readonly device: number
-  readonly birth: number
-  /** S_IFMT bits. */
-  readonly type: number
-  parent: Inode | null
-  /** One character per byte: half the memory of a Buffer, and any bytes will do. */
-  name: string
-  /** False once that name was removed through us. */
-  hasName = true
-  /** Lookups that the kernel will FORGET. */
-  nlookup = 0
-  /** Inodes whose parent this is. */
-  childCount = 0
+  /** Its record. */
+  readonly slot: number
   openCount = 0
   holdCount = 0
-  /** Requests that use its descriptor and wait for an io thread. */
-  busyCount = 0
+  /** Requests that have it in hand and wait for an io thread. */
+  keepCount = 0
   /** What to close when there are none any more. */
   lateFds: number[] | null = null
-  /** Had it a setuid or setgid bit when it was last looked at? */
-  hasSetid = false
-  /** Was it so large when its last name went that giving its blocks back takes long? */
-  isBigAndUnlinked = false
+  /** Counts changes of its extended attributes through us. */
+  xattrChangeCount = 0
   fd = -1
   fdUsedAt = 0
   fdSlot = -1
   /** The descriptor that the file was created with, while that open lasts; it belongs to its Handle. */
   createdFd = -1
-  /** Counts changes of its extended attributes through us. */
-  xattrChangeCount = 0
   /** Until when it is known to have no extended attributes (`nowMs`), unless it gets one through us. */
   bareUntilMs = 0
-  /** When the kernel was last given its name and attributes (`nowMs`). */
-  toldAtMs = Number.NEGATIVE_INFINITY
-  /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed. */
-  handle: Buffer | null = null
   use: InodeUse | null = null
-  private readonly home: InodeHome
+  private readonly table: InodeTable
+  private readonly chunk: Chunk
+  /** Where its record begins in `chunk.words`, and in `chunk.doubles`. */
+  private readonly word: number
+  private readonly double: number
 
-  constructor(nodeid: number, stat: Statx, parent: Inode | null, name: string, home: InodeHome) {
-    this.nodeid = nodeid
-    this.ino = inodeNumber(stat)
-    this.device = deviceNumber(stat)
-    this.birth = birth(stat)
-    this.type = stat.mode & S_IFMT
-    this.parent = parent
-    this.name = name
-    this.home = home
+  constructor(table: InodeTable, slot: number) {
+    this.table = table
+    this.slot = slot
+    this.chunk = table.records.chunk(slot)
+    this.word = table.records.at(slot)
+    this.double = this.word >>> 1
+    this.nodeid = this.chunk.doubles[this.double + D.nodeid] ?? 0
+  }
+
+  private get bits(): number {
+    return this.chunk.words[this.word + W.bits] ?? 0
+  }
+
+  private setFlag(flag: number, value: boolean): void {
+    const { words } = this.chunk
+    const { bits } = this
+    words[this.word + W.bits] = value ? bits | flag : bits & ~flag
+  }
+
+  /** False once that name was removed through us. */
+  get hasName(): boolean {
+    return (this.bits & FLAG.hasName) !== 0
+  }
+  set hasName(value: boolean) {
+    this.setFlag(FLAG.hasName, value)
+  }
+
+  /** Had it a setuid or setgid bit when it was last looked at? */
+  get hasSetid(): boolean {
+    return (this.bits & FLAG.hasSetid) !== 0
+  }
+  set hasSetid(value: boolean) {
+    if (value !== this.hasSetid) this.setFlag(FLAG.hasSetid, value)
+  }
+
+  /** Was it so large when its last name went that giving its blocks back takes long? */
+  get isBigAndUnlinked(): boolean {
+    return (this.bits & FLAG.isBigAndUnlinked) !== 0
+  }
+  set isBigAndUnlinked(value: boolean) {
+    this.setFlag(FLAG.isBigAndUnlinked, value)
   }
 
   get isDirectory(): boolean {
-    return this.type === S_IFDIR
+    return ((this.bits >>> TYPE_SHIFT) & 15) === typeBits(S_IFDIR)
   }
 
-  get isReferenced(): boolean {
+  /** Its file system, as a number of this table. */
+  get device(): number {
+    return this.bits >>> DEVICE_SHIFT
+  }
+
+  /** Lookups that the kernel will FORGET. */
+  get nlookup(): number {
+    return this.chunk.doubles[this.double + D.nlookup] ?? 0
+  }
+  set nlookup(count: number) {
+    this.chunk.doubles[this.double + D.nlookup] = count
+  }
+
+  /** When the kernel was last given its name and attributes (`nowMs`). */
+  get toldAtMs(): number {
+    return this.chunk.doubles[this.double + D.toldAtMs] ?? 0
+  }
+  set toldAtMs(timeMs: number) {
+    this.chunk.doubles[this.double + D.toldAtMs] = timeMs
+  }
+
+  get parent(): Inode | null {
+    const slot = this.parentSlot
+    return slot === 0 ? null : this.table.at(slot)
+  }
+
+  /** The record of its parent; 0 for the root. */
+  get parentSlot(): number {
+    return this.chunk.words[this.word + W.parent] ?? 0
+  }
+
+  /** With its final NUL, as a system call takes it; good until anything in the table changes. */
+  get nameZ(): Buffer {
+    return this.chunk.nameZ(this.word)
+  }
+
+  /** One character per byte. */
+  get name(): string {
+    const { nameZ } = this
+    return nameZ.toString('latin1', 0, nameZ.length - 1)
+  }
+
+  isCalled(nameZ: Uint8Array): boolean {
+    return this.chunk.isCalled(this.word, nameZ)
+  }
+
+  /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed; a copy. */
+  get handle(): Buffer | null {
+    return this.hasHandle ? Buffer.from(this.chunk.handle(this.word)) : null
+  }
+  set handle(handle: Buffer) {
+    this.chunk.setText(this.word, handle, this.nameZ)
+  }
+
+  get hasHandle(): boolean {
+    return this.chunk.hasHandle(this.word)
+  }
+
+  /** Does the object know anything that its record does not? */
+  get isBusy(): boolean {
     return (
-      this.nlookup > 0 ||
-      this.childCount > 0 ||
+      this.fd >= 0 ||
       this.openCount > 0 ||
       this.holdCount > 0 ||
-      this.busyCount > 0
+      this.isInUse ||
+      this.createdFd >= 0 ||
+      (this.use !== null && this.use.backingId !== 0)
     )
   }
 
-  get isBusy(): boolean {
-    return this.busyCount > 0
+  get isInUse(): boolean {
+    return this.keepCount > 0
   }
 
   get mustKeepFd(): boolean {
@@ -123,42 +203,42 @@ export class Inode implements FileNode, FdHolder {
 
   /** Is this the file that `stat` describes? */
   matches(stat: Statx): boolean {
-    return (
-      this.ino === inodeNumber(stat) &&
-      this.device === deviceNumber(stat) &&
-      this.birth === birth(stat) &&
-      this.type === (stat.mode & S_IFMT)
-    )
+    return this.table.find(stat) === this
   }
 
   ownerUid(): number {
-    return this.home.ownerUid(this)
+    return this.table.home.ownerUid(this)
   }
 
   size(): number {
-    return this.home.size(this)
+    return this.table.home.size(this)
   }
 
   hold(): void {
-    this.home.hold(this)
+    this.table.home.hold(this)
   }
 
   release(): void {
-    this.home.letGo(this)
+    this.table.home.letGo(this)
   }
 
   backingFd(): number {
-    return this.home.backingFd(this)
+    return this.table.home.backingFd(this)
   }
 
   path(): Buffer {
     const names: string[] = []
-    for (let inode: Inode = this; inode.parent !== null; inode = inode.parent) names.push(inode.name)
+    for (let inode: Inode = this, { parent } = inode; parent !== null; inode = parent, { parent } = inode) {
+      names.push(inode.name)
+    }
     return Buffer.from(names.reverse().join('/'), 'latin1')
   }
 }
 
 export const ROOT_NODEID = 1
+const NO_NAME = Buffer.from('\0')
+/** Objects that may be there without being needed before they are looked through. */
+const IDLE_OBJECT_COUNT_MAX = 1024
 
 /**
  * nodeid -> inode, and (device, inode number, time of birth) -> inode. Node ids are counted up and never given
@@ -166,107 +246,195 @@ export const ROOT_NODEID = 1
  * it, or another inode needs it to be found.
  */
 export class InodeTable {
-  private readonly byNodeid = new Map<number, Inode>()
-  private readonly byDevice = new Map<number, Map<InodeNumber, Inode>>()
-  private nextNodeid = ROOT_NODEID + 1
-  private readonly home: InodeHome
+  readonly records = new InodeRecords()
+  readonly home: InodeHome
+  readonly root: Inode
+  /** The objects there are, by nodeid: there are never two for one record. */
+  private readonly objects = new Map<number, Inode>()
+  private objectCountMax = IDLE_OBJECT_COUNT_MAX
+  /** Devices as numbers that fit into a record. */
+  private readonly devices = new Map<number, number>()
+  private nextNodeid = ROOT_NODEID
   /** Called when an inode is out of the table: its descriptor is to be closed. */
   private readonly drop: (inode: Inode) => void
-  readonly root: Inode
 
   constructor(rootStat: Statx, home: InodeHome, drop: (inode: Inode) => void) {
     this.home = home
     this.drop = drop
-    this.root = new Inode(ROOT_NODEID, rootStat, null, '', home)
+    this.root = this.add(rootStat, null, NO_NAME)
     this.root.nlookup = 1
-    this.insert(this.root)
   }
 
   get size(): number {
-    return this.byNodeid.size
+    return this.records.size
+  }
+
+  /** How many inodes have an object. */
+  get objectCount(): number {
+    return this.objects.size
+  }
+
+  /** Another request begins: objects of inodes that nobody needs may go. Those of requests that wait are busy. */
+  tick(): void {
+    if (this.objects.size <= this.objectCountMax) return
+    for (const [nodeid, inode] of this.objects) {
+      if (!inode.isBusy && inode !== this.root) this.objects.delete(nodeid)
+    }
+    this.objectCountMax = this.objects.size + IDLE_OBJECT_COUNT_MAX
   }
 
   /** The kernel names only what it was told of: an unknown number is a bug of ours. */
   get(nodeid: number): Inode {
-    const inode = this.byNodeid.get(nodeid)
+    const inode = this.tryGet(nodeid)
     assert(inode !== undefined, `nodeid ${nodeid} is not in the table`)
     return inode
   }
 
   tryGet(nodeid: number): Inode | undefined {
-    return this.byNodeid.get(nodeid)
+    const known = this.objects.get(nodeid)
+    if (known !== undefined) return known
+    const slot = this.records.findNodeid(nodeid)
+    return slot === 0 ? undefined : this.makeObject(slot)
+  }
+
+  /** The inode with this record. */
+  at(slot: number): Inode {
+    const { doubles } = this.records.chunk(slot)
+    const nodeid = doubles[(this.records.at(slot) >>> 1) + D.nodeid] ?? 0
+    return this.objects.get(nodeid) ?? this.makeObject(slot)
+  }
+
+  private makeObject(slot: number): Inode {
+    const inode = new Inode(this, slot)
+    this.objects.set(inode.nodeid, inode)
+    return inode
   }
 
   /** The inode of the file that `stat` describes, if it is known. */
   find(stat: Statx): Inode | undefined {
-    const inode = this.byDevice.get(deviceNumber(stat))?.get(inodeNumber(stat))
-    return inode?.matches(stat) ? inode : undefined
+    const device = this.devices.get(deviceNumber(stat))
+    if (device === undefined) return undefined
+    const { records } = this
+    const { inoLow, inoHigh } = stat
+    const born = birth(stat)
+    const type = typeBits(stat.mode)
+    let slot = records.findIno(inoLow, inoHigh, device)
+    for (; slot !== 0; slot = records.findIno(inoLow, inoHigh, device, slot)) {
+      const { words, doubles } = records.chunk(slot)
+      const at = records.at(slot)
+      const bits = words[at + W.bits] ?? 0
+      if (doubles[(at >>> 1) + D.birth] === born && ((bits >>> TYPE_SHIFT) & 15) === type)
+        return this.at(slot)
+    }
+    return undefined
   }
 
   /** The inode with this number on the device of a directory, as a listing names it: it may be another by now. */
   findListed(directory: Inode, ino: bigint): Inode | undefined {
-    const number = ino <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(ino) : ino
-    return this.byDevice.get(directory.device)?.get(number)
+    const low = Number(BigInt.asUintN(32, ino))
+    const slot = this.records.findIno(low, Number(ino >> 32n), directory.device)
+    return slot === 0 ? undefined : this.at(slot)
   }
 
   /** The inode of a file that was just seen under this name: known or new. Counts no lookup. */
-  see(stat: Statx, parent: Inode, name: string): Inode {
+  see(stat: Statx, parent: Inode, nameZ: Uint8Array): Inode {
     const known = this.find(stat)
-    if (known === undefined) {
-      const inode = new Inode(this.nextNodeid++, stat, parent, name, this.home)
-      parent.childCount++
-      this.insert(inode)
-      return inode
+    if (known === undefined) return this.add(stat, parent, nameZ)
+    if (known.parentSlot !== parent.slot || !known.hasName || !known.isCalled(nameZ)) {
+      this.place(known, parent, nameZ)
     }
-    if (known.parent !== parent || known.name !== name || !known.hasName) this.place(known, parent, name)
     return known
   }
 
-  /** Notes where a file is now. */
-  place(inode: Inode, parent: Inode, name: string): void {
-    if (inode === this.root) return
-    const before = inode.parent
-    parent.childCount++
-    inode.parent = parent
-    inode.name = name
-    inode.hasName = true
-    if (before !== null) {
-      before.childCount--
-      this.settle(before)
-    }
+  private add(stat: Statx, parent: Inode | null, nameZ: Uint8Array): Inode {
+    const { records } = this
+    const bits = FLAG.hasName | (typeBits(stat.mode) << TYPE_SHIFT) | (this.deviceOf(stat) << DEVICE_SHIFT)
+    const slot = records.add(this.nextNodeid++, stat.inoLow, stat.inoHigh, bits, nameZ)
+    const { words, doubles } = records.chunk(slot)
+    const at = records.at(slot)
+    words[at + W.parent] = parent?.slot ?? 0
+    doubles[(at >>> 1) + D.birth] = birth(stat)
+    doubles[(at >>> 1) + D.toldAtMs] = Number.NEGATIVE_INFINITY
+    if (parent !== null) this.countChild(parent.slot, 1)
+    return this.makeObject(slot)
   }
 
-  forget(inode: Inode, count: number): void {
-    assert(count <= inode.nlookup, 'the kernel forgets more than it was told')
-    inode.nlookup -= count
-    this.settle(inode)
+  private deviceOf(stat: Statx): number {
+    const number = deviceNumber(stat)
+    let device = this.devices.get(number)
+    if (device === undefined) {
+      device = this.devices.size
+      assert(device < 1 << (32 - DEVICE_SHIFT), 'too many devices')
+      this.devices.set(number, device)
+    }
+    return device
+  }
+
+  private countChild(slot: number, change: 1 | -1): void {
+    const { words } = this.records.chunk(slot)
+    const at = this.records.at(slot) + W.childCount
+    words[at] = (words[at] ?? 0) + change
+  }
+
+  /** Notes where a file is now. */
+  place(inode: Inode, parent: Inode, nameZ: Uint8Array): void {
+    if (inode === this.root) return
+    const { records } = this
+    const chunk = records.chunk(inode.slot)
+    const at = records.at(inode.slot)
+    const before = inode.parentSlot
+    this.countChild(parent.slot, 1)
+    chunk.words[at + W.parent] = parent.slot
+    chunk.setText(at, chunk.handle(at), nameZ)
+    inode.hasName = true
+    this.countChild(before, -1)
+    this.settleSlot(before)
+  }
+
+  /** @returns false for an inode that is not known. */
+  forget(nodeid: number, count: number): boolean {
+    const slot = this.records.findNodeid(nodeid)
+    if (slot === 0) return false
+    const { doubles } = this.records.chunk(slot)
+    const at = (this.records.at(slot) >>> 1) + D.nlookup
+    const left = (doubles[at] ?? 0) - count
+    assert(left >= 0, 'the kernel forgets more than it was told')
+    doubles[at] = left
+    this.settleSlot(slot)
+    return true
   }
 
   /** Takes an inode out that nothing refers to any more, and then perhaps its parents. */
   settle(inode: Inode): void {
-    for (let next: Inode | null = inode; next !== null && next !== this.root && !next.isReferenced; ) {
-      this.byNodeid.delete(next.nodeid)
-      const numbers = this.byDevice.get(next.device)
-      if (numbers?.get(next.ino) === next) numbers.delete(next.ino)
-      this.drop(next)
-      const parent: Inode | null = next.parent
-      if (parent !== null) parent.childCount--
+    this.settleSlot(inode.slot)
+  }
+
+  private settleSlot(slot: number): void {
+    for (let next = slot; next !== this.root.slot && !this.isReferenced(next); ) {
+      const { words } = this.records.chunk(next)
+      const parent = words[this.records.at(next) + W.parent] ?? 0
+      this.remove(next)
+      this.countChild(parent, -1)
       next = parent
     }
   }
 
-  inodes(): Iterable<Inode> {
-    return this.byNodeid.values()
+  private isReferenced(slot: number): boolean {
+    const { words, doubles } = this.records.chunk(slot)
+    const at = this.records.at(slot)
+    if ((doubles[(at >>> 1) + D.nlookup] ?? 0) > 0 || (words[at + W.childCount] ?? 0) > 0) return true
+    const inode = this.objects.get(doubles[(at >>> 1) + D.nodeid] ?? 0)
+    return inode !== undefined && (inode.openCount > 0 || inode.holdCount > 0 || inode.isInUse)
   }
 
-  private insert(inode: Inode): void {
-    this.byNodeid.set(inode.nodeid, inode)
-    let numbers = this.byDevice.get(inode.device)
-    if (numbers === undefined) {
-      numbers = new Map()
-      this.byDevice.set(inode.device, numbers)
+  private remove(slot: number): void {
+    const { doubles } = this.records.chunk(slot)
+    const nodeid = doubles[(this.records.at(slot) >>> 1) + D.nodeid] ?? 0
+    const inode = this.objects.get(nodeid)
+    if (inode !== undefined) {
+      this.objects.delete(nodeid)
+      this.drop(inode)
     }
-    // An older file with this number is gone; the kernel may still name it by its nodeid.
-    numbers.set(inode.ino, inode)
+    this.records.remove(slot)
   }
 }

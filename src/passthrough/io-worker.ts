@@ -5,7 +5,7 @@ import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
 import { Statx } from '../linux/stat.js'
 import { threadIdentity } from './identity.js'
-import { type Finished, type JobResult, runJob } from './io-jobs.js'
+import { type Finished, type JobResult, runJob, sleepCountOfThread } from './io-jobs.js'
 import type { JobMessage, ResultMessage, WorkerStart } from './io-threads.js'
 
 const { port, eventFd } = workerData as WorkerStart
@@ -19,16 +19,19 @@ one.writeUInt32LE(1, 0)
 
 port.on('message', ({ id, job }: JobMessage) => {
   const startMs = performance.now()
+  const sleepCount = sleepCountOfThread()
   let result: JobResult = { result: -Errno.EIO }
   try {
     result = runJob(job, identity, stat)
   } finally {
     // Also after a bug of ours: whoever waits for the answer must get one.
     const durationMs = performance.now() - startMs
+    const hasSlept = sleepCountOfThread() > sleepCount
     const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
     const finished: Finished = {
       ...result,
       durationMs,
+      hasSlept,
       ...(hasStat ? { stat: new Uint8Array(stat.buffer) } : {}),
     }
     const message: ResultMessage = { id, finished }

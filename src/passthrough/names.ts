@@ -7,16 +7,19 @@ import { entryReply, negativeEntry } from './attributes.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
-import type { Job, JobResult } from './io-jobs.js'
 
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const ENOENT = -2
 /** Freeing more than this takes long enough to be done in another thread. */
 const BIG_BLOCKS = (64 << 20) / 512
 
-/** Names are kept as strings with one character per byte. */
+/** A name as a string with one character per byte: good for as long as a request waits. */
 export function nameString(nameZ: Buffer): string {
   return nameZ.toString('latin1', 0, nameZ.length - 1)
+}
+
+function nameBytes(name: string): Buffer {
+  return Buffer.from(`${name}\0`, 'latin1')
 }
 
 export class Names {
@@ -44,14 +47,13 @@ export class Names {
 
   /** Answers with a file that was just looked at, and counts the lookup. */
   entry(stat: Statx, parent: Inode, name: string): EntryReply {
-    const inode = this.core.tree.inodes.see(stat, parent, name)
+    const inode = this.core.tree.inodes.see(stat, parent, nameBytes(name))
     inode.nlookup++
     return entryReply(inode, stat, this.core.options)
   }
 
   forget(nodeid: number, nlookup: number): void {
-    const inode = this.core.tree.inodes.tryGet(nodeid)
-    if (inode !== undefined) this.core.tree.inodes.forget(inode, nlookup)
+    this.core.tree.inodes.forget(nodeid, nlookup)
   }
 
   unlink(request: RequestInfo, nameZ: Buffer): Answer<Ok> {
@@ -72,31 +74,23 @@ export class Names {
     const { calls, tree } = this.core
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
-    const victim = yield* this.keep(fd, name)
-    const job = { kind: 'remove', fd, name, flags } as const
-    const { result } = calls.here(job) ?? (yield* this.keeping(victim, job))
-    if (result < 0) return result
-    if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
-    return OK
-  }
-
-  /** Does a job in an io thread, and keeps the descriptor that was taken of a file. */
-  private *keeping(file: NamedFile | null, job: Job): Steps<JobResult> {
-    if (file === null) return yield job
-    const { tree } = this.core
-    tree.keep(file.inode)
+    const victim = yield* this.takeHold(fd, name)
     try {
-      return yield job
+      const job = { kind: 'remove', fd, name, flags } as const
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
+      if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
+      return OK
     } finally {
-      tree.unkeep(file.inode)
+      this.letGo(victim)
     }
   }
 
   /**
    * Takes a descriptor of a file that is about to lose a name, if the kernel knows the file: it may be open, be
-   * somebody's working directory, or be named by another descriptor, and goes on working.
+   * somebody's working directory, or be named by another descriptor, and goes on working. It stays until `letGo`.
    */
-  private *keep(parentFd: number, name: string): Steps<NamedFile | null> {
+  private *takeHold(parentFd: number, name: string): Steps<NamedFile | null> {
     const { tree, stat } = this.core
     const fd = yield* tree.openAt(parentFd, name, PATH_FLAGS)
     if (fd < 0) return null
@@ -105,7 +99,12 @@ export class Names {
     if (inode === undefined || inode.fd >= 0) raw.close(fd)
     else tree.adopt(inode, fd)
     if (inode === undefined) return null
+    tree.keep(inode)
     return { inode, isLast: stat.nlink <= 1 || inode.isDirectory, isBig: stat.blocks > BIG_BLOCKS }
+  }
+
+  private letGo(file: NamedFile | null): void {
+    if (file !== null) this.core.tree.unkeep(file.inode)
   }
 
   /** Forgets a name that was removed through us. */
@@ -114,7 +113,7 @@ export class Names {
       inode.hasName = false
       inode.isBigAndUnlinked = isBig
       this.core.backingIds.dropIdle(inode)
-    } else if (inode.parent === parent && inode.name === name) {
+    } else if (inode.parentSlot === parent.slot && inode.isCalled(nameBytes(name))) {
       inode.hasName = false
     }
   }
@@ -128,7 +127,7 @@ export class Names {
   ): Answer<Ok> {
     const { calls, tree } = this.core
     const oldParent = tree.inode(request.nodeid)
-    const newParent = newParentId === request.nodeid ? oldParent : tree.inode(newParentId)
+    const newParent = newParentId === request.nodeid ? oldParent : tree.inodes.get(newParentId)
     const names = { oldName: nameString(oldNameZ), newName: nameString(newNameZ) }
     const steps = this.move(request, { oldParent, newParent, ...names }, flags)
     return calls.serve(request, tree, steps, oldParent, newParent)
@@ -147,33 +146,41 @@ export class Names {
     const found = yield* tree.statAt(fd, oldName)
     if (found < 0) return found
     const moved = tree.inodes.find(stat)
-    const target = (flags & c.RENAME_NOREPLACE) !== 0 ? null : yield* this.keep(newFd, newName)
-    // A whiteout is made in place of what moves away, and belongs to the caller.
-    const maker = (flags & c.RENAME_WHITEOUT) !== 0 ? { uid: request.uid, gid: request.gid } : null
-    const job = { kind: 'rename', fd, name: oldName, newFd, newName, flags, maker } as const
-    let done = calls.here(job)
-    if (done === undefined) {
-      // Until we hear of the end, its name may be the old one or the new one: only a descriptor leads to it.
-      const kept = yield* this.keep(fd, oldName)
-      done = yield* this.keeping(kept, job)
+    if (moved !== undefined) tree.keep(moved)
+    let target: NamedFile | null = null
+    let held: NamedFile | null = null
+    try {
+      if ((flags & c.RENAME_NOREPLACE) === 0) target = yield* this.takeHold(newFd, newName)
+      // A whiteout is made in place of what moves away, and belongs to the caller.
+      const maker = (flags & c.RENAME_WHITEOUT) !== 0 ? { uid: request.uid, gid: request.gid } : null
+      const job = { kind: 'rename', fd, name: oldName, newFd, newName, flags, maker } as const
+      let done = calls.here(job)
+      if (done === undefined) {
+        // Until we hear of the end, its name may be the old one or the new one: only a descriptor leads to it.
+        held = yield* this.takeHold(fd, oldName)
+        done = yield job
+      }
+      if (done.result < 0) return done.result
+      // Two names of one file: rename(2) does nothing.
+      if (moved !== undefined && moved === target?.inode) return OK
+      if (target !== null) {
+        const { inode } = target
+        if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, nameBytes(oldName))
+        else this.nameGone(inode, newParent, newName, target)
+      }
+      if (moved !== undefined) tree.inodes.place(moved, newParent, nameBytes(newName))
+      return OK
+    } finally {
+      if (moved !== undefined) tree.unkeep(moved)
+      this.letGo(target)
+      this.letGo(held)
     }
-    const { result } = done
-    if (result < 0) return result
-    // Two names of one file: rename(2) does nothing.
-    if (moved !== undefined && moved === target?.inode) return OK
-    if (target !== null) {
-      const { inode } = target
-      if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, oldName)
-      else this.nameGone(inode, newParent, newName, target)
-    }
-    if (moved !== undefined) tree.inodes.place(moved, newParent, newName)
-    return OK
   }
 
   link(request: RequestInfo, oldNodeid: number, newNameZ: Buffer): Answer<EntryReply> {
     const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const inode = tree.inode(oldNodeid)
+    const inode = tree.inodes.get(oldNodeid)
     return calls.serve(request, tree, this.addName(parent, nameString(newNameZ), inode), parent, inode)
   }
 

@@ -8,6 +8,7 @@ import * as c from '../linux/constants.js'
 import { type BackingIds, useOf } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
 import type { Calls, Steps } from './calls.js'
+import type { Features } from './features.js'
 import type { OpenFile } from './gate.js'
 import type { Inode } from './inode-table.js'
 
@@ -60,11 +61,8 @@ const CREATED_FD_COUNT_MAX = 512
 export class OpenFiles {
   private readonly handles = new Map<number, Handle>()
   private nextFh = 1
-  /**
-   * May the kernel hand us what is written without a copy in its page cache? Only where it keeps mappings of the same
-   * file coherent with that (FUSE_DIRECT_IO_ALLOW_MMAP, Linux 6.6).
-   */
-  canWriteDirectly = false
+  /** What of FUSE is in use; set by INIT. */
+  features: Features = new Set()
   private createdFdCount = 0
   private readonly calls: Calls
   private readonly tree: BackingTree
@@ -106,10 +104,11 @@ export class OpenFiles {
    */
   *open(inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
-    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO.
-    const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
-    const fd = forWriting ? yield* this.openData(inode, flags) : -1
-    if (forWriting && fd < 0) return fd
+    // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
+    // server decides what can be read.
+    const isInEarnest = this.calls.isRemote || (flags & c.O_ACCMODE) !== c.O_RDONLY
+    const fd = isInEarnest ? yield* this.openData(inode, flags) : -1
+    if (isInEarnest && fd < 0) return fd
     const toRegister = this.backingIds.isToBeMade(inode) ? yield* this.tree.pathFd(inode) : 0
     if (toRegister < 0) {
       if (fd >= 0) this.calls.close(fd)
@@ -183,6 +182,7 @@ export class OpenFiles {
   }
 
   private *openData(inode: Inode, programFlags: number): Steps<number> {
+    if (!this.tree.hasRoom()) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = yield* this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
@@ -206,15 +206,19 @@ export class OpenFiles {
   }
 
   reply(handle: Handle): OpenReply {
+    const { features } = this
+    const noFlush = features.has('noflush') ? FOPEN_FLAGS.FOPEN_NOFLUSH : 0
     if (handle.isPassthrough) {
-      const openFlags = FOPEN_FLAGS.FOPEN_PASSTHROUGH | FOPEN_FLAGS.FOPEN_NOFLUSH
+      const openFlags = FOPEN_FLAGS.FOPEN_PASSTHROUGH | noFlush
       return { fh: handle.fh, openFlags, backingId: handle.node.use?.backingId ?? 0 }
     }
     // Each write comes to us at once in any case. What is read back would be found in the page cache, but who can
-    // only write does not read, and leaving out that copy makes large writes half as fast again.
-    const isDirect = this.canWriteDirectly && (handle.flags & c.O_ACCMODE) === c.O_WRONLY
-    const directly = FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES
-    const openFlags = FOPEN_FLAGS.FOPEN_KEEP_CACHE | FOPEN_FLAGS.FOPEN_NOFLUSH | (isDirect ? directly : 0)
-    return { fh: handle.fh, openFlags, backingId: 0 }
+    // only write does not read, and leaving out that copy makes large writes half as fast again. Only where the kernel
+    // keeps mappings of the same file coherent with that.
+    const isDirect = features.has('direct-io-allow-mmap') && (handle.flags & c.O_ACCMODE) === c.O_WRONLY
+    const directly = isDirect ? FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES : 0
+    // What is cached can only be kept where the kernel notices that the file was changed behind its back.
+    const keepCache = features.has('auto-inval-data') ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
+    return { fh: handle.fh, openFlags: keepCache | noFlush | directly, backingId: 0 }
   }
 }

@@ -15,6 +15,7 @@ import { O_NONBLOCK, O_TRUNC, O_WRONLY } from '../linux/constants.js'
 import { hasSetidBits } from './attributes.js'
 import { atOnce, type Steps } from './calls.js'
 import type { Core } from './core.js'
+import { keepsSetid } from './identity.js'
 import type { Inode } from './inode-table.js'
 import type { Writer } from './io-jobs.js'
 import { changeLayout } from './layout.js'
@@ -67,14 +68,14 @@ export class Opening {
 
   /** The file is open for the kernel only when the truncation has happened. */
   private openTruncating(request: RequestInfo, handle: Handle, openFlags: number): Steps<Answer<OpenReply>> {
-    const { files, gate } = this.core
-    const keepSetid = (openFlags & OPEN_IN_FLAGS.FUSE_OPEN_KILL_SUIDGID) === 0
+    const { files, gate, features } = this.core
+    const isKilling = (openFlags & OPEN_IN_FLAGS.FUSE_OPEN_KILL_SUIDGID) !== 0
     return this.changeSize<OpenReply>(request, {
       inode: handle.node,
       file: null,
       operation: 'open-truncate',
       size: 0,
-      writer: { uid: request.uid, keepSetid },
+      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: handle.isNonBlocking,
       refused: () => files.release(handle),
       finish: (result) => {
@@ -98,19 +99,22 @@ export class Opening {
 
   /** SETATTR with a size. */
   truncate(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
-    const { calls, tree, files } = this.core
+    const { calls, tree, files, features } = this.core
     const inode = tree.inode(request.nodeid)
     const file = args.fh === null ? null : files.get(args.fh)
     const { attributes } = this
+    const isKilling = (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) !== 0
     const steps = this.changeSize<AttrReply>(request, {
       inode,
       file,
       operation: 'truncate',
       size: args.size,
-      writer: { uid: request.uid, keepSetid: (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) === 0 },
+      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: file?.isNonBlocking ?? false,
       *finish(result) {
-        return result < 0 ? result : yield* attributes.apply(request, inode, args)
+        if (result < 0) return result
+        // Asked for again: the object may be another one if the change had to wait.
+        return yield* attributes.apply(request, tree.inodes.get(request.nodeid), args)
       },
     })
     return calls.serve(request, tree, steps, inode)
@@ -118,14 +122,15 @@ export class Opening {
 
   /** Sets the size of a file; shrinking it asks the gate. */
   private *changeSize<T extends object>(request: RequestInfo, change: SizeChange<T>): Steps<Answer<T>> {
-    const { calls, tree, stat, gate } = this.core
+    const { calls, tree, stat, gate, features } = this.core
     const { inode, file, operation, size, writer, nonBlocking } = change
     const looked = yield* tree.stat(inode)
     if (looked < 0) return yield* change.finish(looked)
     const range = { start: size, end: Number.POSITIVE_INFINITY }
     if (size > stat.size || (size === stat.size && operation === 'truncate')) {
       // The kernel keeps everybody from writing to the file until this is answered: it takes no bytes away.
-      const isByPath = file === null
+      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
+      const isByPath = file === null && (size !== 0 || features.has('atomic-o-trunc'))
       const isKept = size === stat.size && !isByPath
       const result = yield* isKept ? this.keepSize(inode, size, writer) : this.setSize(inode, size, writer)
       return yield* change.finish(result)
@@ -140,9 +145,10 @@ export class Opening {
       request,
       { node: inode, file, operation, range, nonBlocking },
       (finish) => {
-        tree.keep(inode)
-        calls.run(this.actAndFinish(act.call(this, inode, size, writer), change), (answer) => {
-          tree.unkeep(inode)
+        const present = tree.inodes.get(inode.nodeid)
+        tree.keep(present)
+        calls.run(this.actAndFinish(act.call(this, present, size, writer), change), (answer) => {
+          tree.unkeep(present)
           finish(answer ?? -Errno.EIO)
         })
       },

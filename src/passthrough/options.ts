@@ -1,11 +1,12 @@
 /** How a passthrough file system behaves, and what it needs of the session that serves it. */
-import { INIT_FLAGS } from '../fuse/wire/flags.js'
+import type { NegotiationOptions } from '../fuse/index.js'
+import { type Features, initBits } from './features.js'
 
 export interface PassthroughOptions {
-  /** Let reads, writes and mappings go past the daemon where the kernel can (FUSE_PASSTHROUGH). */
-  readonly passthrough: boolean
+  /** What not to use although the kernel has it. */
+  readonly without: Features
   /** How many file systems may be stacked below ours: 1 for an ordinary one, 2 for overlayfs. */
-  readonly maxStackDepth: number
+  readonly maxStackDepth: 1 | 2
   /** How long the kernel may believe attributes, in milliseconds. */
   readonly attrValidMs: number
   /** How long the kernel may believe that a name leads to a file, or to none, in milliseconds. */
@@ -24,7 +25,7 @@ export interface PassthroughOptions {
 }
 
 export const DEFAULT_OPTIONS: PassthroughOptions = {
-  passthrough: true,
+  without: new Set(),
   maxStackDepth: 1,
   attrValidMs: 1000,
   entryValidMs: 1000,
@@ -34,45 +35,14 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   nowMs: () => 0,
 }
 
-const f = INIT_FLAGS
-
-/**
- * Without FUSE_WRITEBACK_CACHE, sizes and times are always those of the backing file. Without
- * FUSE_POSIX_LOCKS and FUSE_FLOCK_LOCKS, the kernel keeps locks itself. Without FUSE_HAS_IOCTL_DIR it answers
- * ioctls on directories with ENOTTY.
- */
-const WANTED_FLAGS =
-  f.FUSE_ASYNC_READ |
-  f.FUSE_ATOMIC_O_TRUNC |
-  f.FUSE_BIG_WRITES |
-  f.FUSE_DONT_MASK |
-  f.FUSE_AUTO_INVAL_DATA |
-  f.FUSE_DO_READDIRPLUS |
-  f.FUSE_READDIRPLUS_AUTO |
-  f.FUSE_ASYNC_DIO |
-  f.FUSE_PARALLEL_DIROPS |
-  f.FUSE_POSIX_ACL |
-  f.FUSE_ABORT_ERROR |
-  f.FUSE_MAX_PAGES |
-  f.FUSE_CACHE_SYMLINKS |
-  f.FUSE_HANDLE_KILLPRIV_V2 |
-  f.FUSE_SETXATTR_EXT |
-  f.FUSE_INIT_EXT |
-  f.FUSE_CREATE_SUPP_GROUP |
-  f.FUSE_DIRECT_IO_ALLOW_MMAP
-
-/** What the session must offer in INIT for this file system. */
-export interface WantedInit {
-  readonly flags: bigint
-  /** For FUSE_PASSTHROUGH; 0 without it. */
-  readonly maxStackDepth: number
-  readonly maxWriteBytes: number
-}
-
-export function wantedInit(options: PassthroughOptions): WantedInit {
+/** What the session must negotiate for this file system. */
+export function wantedInit({ without, maxStackDepth }: PassthroughOptions): NegotiationOptions {
+  const bits = initBits(without)
   return {
-    flags: options.passthrough ? WANTED_FLAGS | f.FUSE_PASSTHROUGH : WANTED_FLAGS,
-    maxStackDepth: options.passthrough ? options.maxStackDepth : 0,
-    maxWriteBytes: 1 << 20,
+    wantedFlags: bits.wanted,
+    withoutFlags: bits.without,
+    requiredFlags: bits.required,
+    maxStackDepth,
+    maxWrite: 1 << 20,
   }
 }

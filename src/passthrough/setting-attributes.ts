@@ -110,14 +110,18 @@ export class SettingAttributes {
     return data === undefined ? result : Buffer.from(data)
   }
 
+  /** Of the file that was asked about: a directory may have a quota of its own, or be a volume of its own. */
   statfs(request: RequestInfo): Answer<Statfs> {
     const { calls, tree } = this.core
-    return calls.serve(request, tree, this.fileSystem(), tree.inodes.root)
+    const inode = tree.inode(request.nodeid)
+    return calls.serve(request, tree, this.fileSystemOf(inode), inode)
   }
 
-  private *fileSystem(): Steps<Answer<Statfs>> {
+  private *fileSystemOf(inode: Inode): Steps<Answer<Statfs>> {
     const { calls, tree } = this.core
-    const job = { kind: 'statfs', fd: tree.rootFd } as const
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
+    if (fd < 0) return fd
+    const job = { kind: 'statfs', fd } as const
     const { result, data } = calls.here(job) ?? (yield job)
     return data === undefined ? result : decodeStatfs(Buffer.from(data))
   }

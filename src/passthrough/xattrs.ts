@@ -58,9 +58,9 @@ export class Xattrs {
    */
   private *isBareByName(inode: Inode): Steps<boolean> {
     const { calls, tree } = this.core
-    const { parent, name } = inode
+    const { parent } = inode
     if (inode.fd >= 0 || !inode.hasName || parent === null) return false
-    const changes = inode.xattrChangeCount
+    const { name, xattrChangeCount: changes } = inode
     tree.keep(parent)
     try {
       const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
@@ -122,8 +122,10 @@ export class Xattrs {
   }
 
   set(request: RequestInfo, nameZ: Buffer, value: Buffer, flags: number, setxattrFlags: number): Answer<Ok> {
-    // The kernel says whether an ACL costs the setgid bit when this caller sets it.
-    const keepSetid = (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
+    // The kernel says whether an ACL costs the setgid bit when this caller sets it, if it can.
+    const keepSetid = this.core.features.has('setxattr-ext')
+      ? (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
+      : null
     const name = nameString(nameZ)
     return this.change(request, name, keepSetid, (fd, setter) => ({
       kind: 'set-xattr',
@@ -178,7 +180,7 @@ export class Xattrs {
     return result < 0 ? result : OK
   }
 
-  /** Does the caller keep the setgid bit of the file? The kernel says it for ACLs that are set only. */
+  /** Does the caller keep the setgid bit of the file? The kernel says it at most for ACLs that are set. */
   private *keepsSetgid(request: RequestInfo, inode: Inode): Steps<boolean> {
     const { tree, stat } = this.core
     const looked = yield* tree.stat(inode)

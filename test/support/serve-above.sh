@@ -7,7 +7,7 @@ set -u
 SUPPORT=${0%/*}
 INNER=$1.inner
 mkdir "$INNER" && : >"$1.hold" || exit 1
-node "$SUPPORT/serve-plain.js" --no-passthrough --no-cache --hold "$1.hold" "$1" "$INNER" >"$1.out" &
+node "$SUPPORT/serve-plain.js" --no-passthrough --hold "$1.hold" "$1" "$INNER" >"$1.out" &
 SLOW=$!
 for _ in $(seq 400); do
   grep -qs ready "$1.out" && break

@@ -2,9 +2,14 @@
  * Serves a plain passthrough of a directory (or file), without leases, for the tests and measurements of
  * src/passthrough. Prints `ready` when it is mounted; ends when it is unmounted.
  *
- *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--no-cache] [--hold FILE] [--debug] DIR MOUNTPOINT
+ *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--hold FILE] [--debug] DIR MOUNTPOINT
+ *
+ * With --faults FILE it is a file system that fails on command: FILE has lines of an operation (`write`, or `*` for
+ * all) and an errno, and is read for each request. They concern files, and what is in directories, with "bad" in
+ * their paths; the kernel is told to remember nothing. With --hold FILE it is one that keeps requests waiting
+ * (holding.js).
  */
-import { writeSync } from 'node:fs'
+import { readFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -33,11 +38,10 @@ const { values, positionals } = parseArgs({
     'stack-depth': { type: 'string', default: '1' },
     'path-fds': { type: 'string', default: '0' },
     'idle-backing': { type: 'string', default: '1024' },
-    remote: { type: 'boolean', default: false },
-    // The kernel asks for attributes and names each time.
-    'no-cache': { type: 'boolean', default: false },
-    hold: { type: 'string' },
     debug: { type: 'boolean', default: false },
+    faults: { type: 'string' },
+    hold: { type: 'string' },
+    remote: { type: 'boolean', default: false },
   },
 })
 const [directory = '', mountpoint = ''] = positionals
@@ -55,34 +59,54 @@ const gate = {
   poll: (_request, _file, args) => ({ revents: args.events & 0x145 }),
 }
 
+/** The same file system, whose operations fail as the lines of `file` say. */
+function failing(fileSystem, file) {
+  const faultOf = (operation, nodeid) => {
+    const lines = readFileSync(file, 'utf8').split('\n')
+    const line = lines.find((text) => text.startsWith('* ') || text.startsWith(`${operation} `))
+    if (line === undefined || !fileSystem.nodeOf(nodeid)?.path().includes('bad')) return 0
+    return -Number(line.split(' ')[1])
+  }
+  const wrapped = Object.create(fileSystem)
+  // Files can always be closed and forgotten.
+  const kept = new Set(['init', 'destroy', 'forget', 'replyLost', 'release', 'releasedir', 'close'])
+  for (const [name, handler] of Object.entries(fileSystem)) {
+    if (typeof handler !== 'function' || kept.has(name)) continue
+    wrapped[name] = (...args) => {
+      const request = args[0]
+      const fault = typeof request?.nodeid === 'number' ? faultOf(name, request.nodeid) : 0
+      return fault === 0 ? handler(...args) : fault
+    }
+  }
+  return wrapped
+}
+
 const rootFd = cloneTree(-100, path.resolve(directory))
 const target = open(path.resolve(mountpoint), O_PATH)
 const device = FuseDevice.open()
 const io = createIoThreads({ workerFile: `${dist}passthrough/io-worker.js` })
-const fileSystem = createPassthrough({
+const sound = createPassthrough({
   rootFd,
   gate,
   io,
   fuseFd: device.fd,
   options: {
-    passthrough: !values['no-passthrough'],
+    without: new Set(values['no-passthrough'] ? ['passthrough'] : []),
     maxStackDepth: Number(values['stack-depth']),
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
-    remote: values.remote,
-    ...(values['no-cache'] ? { attrValidMs: 0, entryValidMs: 0 } : {}),
     nowMs: () => performance.now(),
+    remote: values.remote,
+    ...(values.faults === undefined && values.hold === undefined ? {} : { attrValidMs: 0, entryValidMs: 0 }),
   },
 })
-const wanted = fileSystem.wantedInit
+const fileSystem = values.faults === undefined ? sound : failing(sound, values.faults)
 const held = values.hold === undefined ? null : holding(fileSystem, values.hold, PENDING)
 let bugCount = 0
 const session = new FuseSession({
   transport: device,
   fileSystem: held?.fileSystem ?? fileSystem,
-  wantedFlags: wanted.flags,
-  maxWrite: wanted.maxWriteBytes,
-  ...(wanted.maxStackDepth > 0 ? { maxStackDepth: wanted.maxStackDepth } : {}),
+  ...fileSystem.wantedInit,
   reportBug(error) {
     bugCount++
     writeSync(2, `bug: ${error instanceof Error ? error.stack : String(error)}\n`)

@@ -15,12 +15,12 @@ import {
 import type { Facts } from './facts.js'
 import type { Step } from './step.js'
 import { Bag, eventText } from './told.js'
-import { layoutChangeOf, leaseThrough, pinHolderOf, requestOf, risesBy } from './verdicts.js'
+import { leaseThrough, pinHolderOf, possibleChangeOf, requestOf, risesBy } from './verdicts.js'
 
 /** B5: how long those who were killed may take to exit. */
 const KILL_GRACE_MS = 1000
 
-/** An action that has returned in this step, at once or after it had waited. */
+/** An action that has returned in this step or has gone ahead in it, at once or after it had waited. */
 export interface Done {
   readonly process: Name
   readonly action: Action
@@ -319,15 +319,26 @@ function doneIn(books: Books, step: Step): Done[] {
     if (wait !== undefined) done.push({ process: wait.process, action: wait.action, outcome, wait })
     else if (step.move?.id === id) done.push({ ...step.move, outcome, wait: null })
   }
+  for (const { id, process, action } of step.after.waits.filter(isPassed)) {
+    if (step.before.waits.some((one) => one.id === id && isPassed(one))) continue
+    const wait = books.waits.find((one) => one.id === id) ?? null
+    done.push({ process, action, outcome: { is: 'ok', value: '' }, wait })
+  }
   return done
+}
+
+/** An open asks for no lock of the inode before Holdfast has let it go ahead. */
+function isPassed({ action, isInKernel }: Facts['waits'][number]): boolean {
+  return action.do === 'open' && isInKernel
 }
 
 function bookedWait(books: Books, facts: Facts, wait: Facts['waits'][number]): Wait {
   const { id, process, action, isInKernel } = wait
   const known = books.waits.find((one) => one.id === id)
+  if (isPassed(wait)) return { id, process, action, arrival: null, kind: 'passed' }
   if (known !== undefined && known.arrival !== null) return known
   const arrival = isInKernel ? null : books.nextArrival()
-  const change = layoutChangeOf(facts, process, action)
+  const change = possibleChangeOf(facts, process, action)
   if (change !== null) return { id, process, action, arrival, kind: 'layout-change', change }
   if (action.do === 'lease' || action.do === 'change') {
     const request = requestOf(books, facts, process, action)

@@ -103,6 +103,8 @@ export type Wait = {
   arrival: number | null
 } & (
   | { readonly kind: 'layout-change'; readonly change: LayoutChange }
+  /** An open with O_TRUNC that has gone ahead, and now waits for the inode's lock as the kernel forgets its pages. */
+  | { readonly kind: 'passed' }
   | { readonly kind: 'request'; readonly request: Request }
   | { readonly kind: 'other' }
 )
@@ -193,7 +195,7 @@ export class Books {
     const pins = this.pins.toSorted((a, b) => compareText(pinKey(a), pinKey(b))).map(pinKey)
     const waits = this.waits
       .toSorted((a, b) => (a.arrival ?? a.id + 1e9) - (b.arrival ?? b.id + 1e9))
-      .map((wait) => [wait.process, wait.arrival === null])
+      .map((wait) => [wait.process, wait.arrival === null, wait.kind === 'passed'])
     const watches = this.watches.map((watch) => [
       numberOf(watch.openFile),
       watch.request.bytes,

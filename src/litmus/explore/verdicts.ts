@@ -19,18 +19,24 @@ import type { Facts } from './facts.js'
 
 /** The layout change that an action is, or null if it takes no bytes away. */
 export function layoutChangeOf(facts: Facts, process: Name, action: Action): LayoutChange | null {
+  const change = possibleChangeOf(facts, process, action)
+  if (change === null || action.do === 'fallocate') return change
+  return change.bytes.start < (facts.files.get(change.file)?.sizeBytes ?? 0) ? change : null
+}
+
+/** What it would take away of a file that is long enough: for who waits, since the file may grow meanwhile. */
+export function possibleChangeOf(facts: Facts, process: Name, action: Action): LayoutChange | null {
   switch (action.do) {
     case 'open': {
       const isNonBlocking = action.flags.includes('nonblock')
-      if (action.flags.includes('past')) return null
-      if (!action.flags.includes('trunc') || (facts.files.get(action.file)?.sizeBytes ?? 0) === 0) return null
+      if (action.flags.includes('past') || !action.flags.includes('trunc')) return null
       return { file: action.file, openFile: null, bytes: { start: 0, end: null }, isNonBlocking }
     }
     case 'truncate': {
       const { target, sizeBytes } = action
       const place = 'fd' in target ? openFileOf(facts, process, target.fd) : null
       const file = 'file' in target ? target.file : place?.file
-      if (file === undefined || sizeBytes >= (facts.files.get(file)?.sizeBytes ?? 0)) return null
+      if (file === undefined) return null
       return {
         file,
         openFile: place?.openFile ?? null,

@@ -30,6 +30,7 @@ import { scenario as conflictsNobodyOvertakesAWaitingRequest } from './conflicts
 import { scenario as conflictsStartBreaksAndPollSaysWhen } from './conflicts/start-breaks-and-poll-says-when.js'
 import { scenario as conflictsWaitIsGrantedWhenTheWayIsFree } from './conflicts/wait-is-granted-when-the-way-is-free.js'
 import { scenario as conflictsWhoWaitsIsNotKeptFromLettingGo } from './conflicts/who-waits-is-not-kept-from-letting-go.js'
+import { scenario as conflictsWhoseBreakLetsTheNextOneIn } from './conflicts/whose-break-lets-the-next-one-in.js'
 import { scenario as exclusiveAChangeFailsAndTheHolderHearsOfIt } from './exclusive/a-change-fails-and-the-holder-hears-of-it.js'
 import { scenario as exclusiveANormalWriteLeaseLetsItsOwnPass } from './exclusive/a-normal-write-lease-lets-its-own-pass.js'
 import { scenario as exclusiveAPinnedLeaseIsNotSeized } from './exclusive/a-pinned-lease-is-not-seized.js'
@@ -123,6 +124,7 @@ export const SCENARIOS: readonly Scenario[] = [
   conflictsStartBreaksAndPollSaysWhen,
   conflictsWaitIsGrantedWhenTheWayIsFree,
   conflictsWhoWaitsIsNotKeptFromLettingGo,
+  conflictsWhoseBreakLetsTheNextOneIn,
   lifetimeAKilledHolderHoldsNothing,
   lifetimeALeaseSurvivesItsTaker,
   lifetimeAMappingEndsWithItsProcess,

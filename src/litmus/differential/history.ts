@@ -3,9 +3,9 @@
  * tried makes sense: descriptors that are open, leases that there are, processes that can do something. About one
  * step in twelve speaks of what another process has, or of what is not there any more.
  */
-import { Random } from '../lib/random.js'
-import type { ModelMachine, ProcessView } from './model/index.js'
-import type { Action, Bytes, LeaseTerms, Line, Name, Scenario } from './scenario.js'
+import { Random } from '../../lib/random.js'
+import type { ModelMachine, ProcessView } from '../model/index.js'
+import type { Action, Bytes, LeaseTerms, Line, Name, Scenario } from '../scenario.js'
 
 /** Actions, and time that passes. */
 export type Step = Extract<Line, { kind: 'action' | 'time' | 'deadline' }>

@@ -1,12 +1,12 @@
 /** The differential run: random histories in the model and on a mount, until time is up or they differ. */
 
-import { Random } from '../lib/random.js'
-import { asScenario, compare, type Difference, shrink } from './differential.js'
-import { formatScenario } from './language/index.js'
-import { ModelMachine } from './model/index.js'
-import { randomScenario, type Step, StepMaker } from './random-history.js'
-import type { Scenario } from './scenario.js'
-import type { WorldMaker } from './world.js'
+import { Random } from '../../lib/random.js'
+import { formatScenario } from '../language/index.js'
+import { ModelMachine } from '../model/index.js'
+import type { Scenario } from '../scenario.js'
+import type { WorldMaker } from '../world.js'
+import { asScenario, compare, type Difference, shrink } from './compare.js'
+import { randomScenario, type Step, StepMaker } from './history.js'
 
 export interface RandomRun {
   /** One world each, and whether it has passthrough, which the model must know. */

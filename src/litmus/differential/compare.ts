@@ -2,11 +2,11 @@
  * Two worlds, one history: what comes of each step, who is told what, and how every lease is seen after it, must be
  * the same. A difference is shrunk to a history from which nothing can be left out.
  */
-import { formatExpected, formatLine, formatNotice } from './language/index.js'
-import { ModelMachine } from './model/index.js'
-import type { Step } from './random-history.js'
-import type { LeaseSight, Line, Name, Notice, Scenario } from './scenario.js'
-import type { ActionId, Started, World, WorldMaker } from './world.js'
+import { formatExpected, formatLine, formatNotice } from '../language/index.js'
+import { ModelMachine } from '../model/index.js'
+import type { LeaseSight, Line, Name, Notice, Scenario } from '../scenario.js'
+import type { ActionId, Started, World, WorldMaker } from '../world.js'
+import type { Step } from './history.js'
 
 export interface Difference {
   /** The steps that were played, the last of them being the one that differed. */

@@ -1,0 +1,49 @@
+/**
+ * Giving memory back. V8 collects garbage when something new needs room, so an engine that was busy with a large tree
+ * and then has nothing to do would keep what it does not need any more, perhaps for weeks.
+ */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { trimHeap } from '../linux/libc.js'
+
+/** So many inodes less are worth the tens of milliseconds that collecting takes. */
+const FORGOTTEN_COUNT_MIN = 50_000
+/** The kernel forgets a tree in many messages. */
+const DELAY_MS = 500
+
+let collect: (() => void) | null = null
+
+function collectGarbage(): void {
+  if (collect === null) {
+    // What `node --expose-gc` gives every script.
+    setFlagsFromString('--expose-gc')
+    collect = runInNewContext('gc') as () => void
+  }
+  collect()
+}
+
+/** Watches how many inodes there are, and gives memory back some time after many of them have gone. */
+export class MemoryKeeper {
+  #mostCount = 0
+  #dueAtMs = Number.POSITIVE_INFINITY
+
+  /** Until when the engine may wait (`performance.now()`). */
+  get dueAtMs(): number {
+    return this.#dueAtMs
+  }
+
+  look(inodeCount: number): void {
+    this.#mostCount = Math.max(this.#mostCount, inodeCount)
+    if (this.#mostCount - inodeCount < FORGOTTEN_COUNT_MIN || inodeCount > this.#mostCount / 2) {
+      this.#dueAtMs = Number.POSITIVE_INFINITY
+      return
+    }
+    const nowMs = performance.now()
+    if (this.#dueAtMs === Number.POSITIVE_INFINITY) this.#dueAtMs = nowMs + DELAY_MS
+    if (nowMs < this.#dueAtMs) return
+    this.#dueAtMs = Number.POSITIVE_INFINITY
+    this.#mostCount = inodeCount
+    collectGarbage()
+    trimHeap()
+  }
+}
