@@ -2,6 +2,8 @@
 
 import { dirname, join } from 'node:path'
 import {
+  CACHE_MODES,
+  type CacheMode,
   DEFAULT_POLICY,
   dropStandardStreams,
   Engine,
@@ -66,10 +68,18 @@ export function parsePolicy(options: PolicyOptions): LeasePolicy {
 
 const COUNT_MAX = 1_000_000_000
 
+/** What --cache says. */
+export function parseCache(word = 'auto'): CacheMode {
+  for (const mode of Object.keys(CACHE_MODES) as CacheMode[]) if (mode === word) return mode
+  throw new CommandError(`--cache ${word}: none of ${Object.keys(CACHE_MODES).join(', ')}`, 2)
+}
+
 export interface LaunchOptions {
   readonly kind: 'run' | 'mount'
   readonly policy?: LeasePolicy
   readonly without: Features
+  /** `none`, `auto` or `strict`. */
+  readonly cache?: string | undefined
   readonly debugFd?: number | undefined
   readonly clock?: string | undefined
 }
@@ -127,6 +137,7 @@ export function createEngine(options: LaunchOptions): Engine {
     kind: options.kind,
     version: VERSION,
     without: options.without,
+    cache: parseCache(options.cache),
     reportBug: (error) => logToKernel('a failure that the engine survives', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],

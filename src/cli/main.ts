@@ -34,6 +34,9 @@ Find out who keeps you from truncating a file:
 What Holdfast cannot see goes past it: descriptors that were opened before, other hard
 links, and mount namespaces without the mount. run and mount name those that exist.`
 
+const CACHE_HELP =
+  'changes made past the mount show within a second (auto), at every use of a path (strict) or always (none)'
+
 function makeProgram(): Command {
   const program = new Command('holdfast')
     .description('Holds files in place: while a lease or pin is on a file, nobody can pull its blocks away.')
@@ -50,6 +53,7 @@ function makeProgram(): Command {
     .option('--strict', 'refuse to start when somebody goes past Holdfast (has FILE open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--without <features>', "do not use these features of the kernel's FUSE ('holdfast doctor')")
+    .option('--cache <mode>', CACHE_HELP)
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
     .addHelpText('after', HELP.run)
     .action((files, options) => run(files, commandWords, options))
@@ -62,6 +66,7 @@ function makeProgram(): Command {
     .option('--strict', 'refuse to mount when somebody goes past Holdfast (has files open already, ...)')
     .option('--no-passthrough', 'let reads and writes go through the daemon')
     .option('--without <features>', "do not use these features of the kernel's FUSE ('holdfast doctor')")
+    .option('--cache <mode>', CACHE_HELP)
     .option('--debug <file>', 'append one line for each message of the FUSE protocol to this file')
     .option('-o, --options <list>', 'options as in fstab: ro, nosuid, nodev, noexec, and those of this page')
     .option(

@@ -19,7 +19,7 @@ describe('the list behind -o', () => {
 
   test('options of ours are those of the command line', () => {
     const list =
-      'break-time=500,on-timeout=kill,max-leases=7,max-pins=8,strict,no-passthrough,without=noflush:dont-mask,debug=/tmp/a=b'
+      'break-time=500,on-timeout=kill,max-leases=7,max-pins=8,strict,no-passthrough,without=noflush:dont-mask,cache=none,debug=/tmp/a=b'
     expect(parseMountOptions(list)).toEqual({
       attributes: 0,
       breakTime: '500',
@@ -29,6 +29,7 @@ describe('the list behind -o', () => {
       strict: true,
       passthrough: false,
       without: 'noflush:dont-mask',
+      cache: 'none',
       debug: '/tmp/a=b',
     })
   })

@@ -8,6 +8,7 @@ export interface ListedOptions extends PolicyOptions {
   readonly passthrough?: boolean
   readonly without?: string
   readonly debug?: string
+  readonly cache?: string
   /** MOUNT_ATTR_* */
   readonly attributes: number
 }
@@ -32,7 +33,7 @@ const FLAGS: ReadonlyMap<string, Partial<ListedOptions>> = new Map([
   ['no-passthrough', { passthrough: false }],
 ])
 
-const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'debug'] as const
+const VALUES = ['breakTime', 'maxLeases', 'maxPins', 'onTimeout', 'without', 'cache', 'debug'] as const
 
 /** `breakTime` is `break-time` in a list, as it is on the command line. */
 const VALUE_NAMES: ReadonlyMap<string, (typeof VALUES)[number]> = new Map(

@@ -26,6 +26,7 @@ import {
   openDebugLog,
   openTarget,
   type PolicyOptions,
+  parseCache,
   parsePolicy,
   parseWithout,
   serve,
@@ -43,6 +44,7 @@ export interface MountOptions extends PolicyOptions {
   readonly passthrough: boolean
   readonly without?: string | undefined
   readonly debug?: string | undefined
+  readonly cache?: string | undefined
   /** The list behind -o. */
   readonly options?: string | undefined
   /** For src/litmus: see `readClock`. */
@@ -59,6 +61,7 @@ export async function mount(
   const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
   const without = parseWithout(options)
+  parseCache(options.cache)
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)

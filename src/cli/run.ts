@@ -16,6 +16,7 @@ import {
   findWaysPast,
   launcherPid,
   openDebugLog,
+  parseCache,
   parseWithout,
   serve,
   tellLimits,
@@ -30,6 +31,7 @@ export interface RunOptions {
   readonly passthrough: boolean
   readonly without?: string | undefined
   readonly debug?: string | undefined
+  readonly cache?: string | undefined
 }
 
 export async function run(
@@ -39,6 +41,7 @@ export async function run(
 ): Promise<void> {
   const launcher = launcherPid()
   const without = parseWithout(options)
+  parseCache(options.cache)
   const environment = readStrings(launcher, 'environ')
   const usedFds = launcherFds(launcher)
   // Relative paths must be opened before we leave the caller's directory.

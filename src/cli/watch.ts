@@ -87,7 +87,8 @@ function clock(time: string): string {
 }
 
 function describe(event: EventRecord): string {
-  if (event.event === 'lost') return `${event.count ?? '?'} events, because they were read too slowly`
+  if (event.event === 'lost' && event.reason === undefined)
+    return `${event.count ?? '?'} events, because they were read too slowly`
   const parts: string[] = []
   const { offender } = event
   if (offender !== undefined) {

@@ -9,7 +9,14 @@ import type { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount } from '../linux/fusermount.js'
 import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
-import { createPassthrough, type Features, type IoThreads, type Passthrough } from '../passthrough/index.js'
+import {
+  CACHE_MODES,
+  type CacheMode,
+  createPassthrough,
+  type Features,
+  type IoThreads,
+  type Passthrough,
+} from '../passthrough/index.js'
 import type { Attachment } from './attachment.js'
 import type { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
@@ -32,6 +39,7 @@ export interface DataMountOptions {
   readonly io: IoThreads
   /** What of FUSE not to use although the kernel has it. */
   readonly without: Features
+  readonly cache: CacheMode
   readonly debug: ((line: string) => void) | undefined
   readonly reportBug: (error: unknown) => void
 }
@@ -91,7 +99,12 @@ export class DataMount {
       gate: this.gate,
       io: options.io,
       fuseFd: this.device.fd,
-      options: { without: options.without, maxStackDepth, nowMs: () => performance.now() },
+      options: {
+        without: options.without,
+        maxStackDepth,
+        ...CACHE_MODES[options.cache],
+        nowMs: () => performance.now(),
+      },
     })
     this.session = new FuseSession({
       transport: this.device,

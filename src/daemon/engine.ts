@@ -16,7 +16,13 @@ import { open } from '../linux/files.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 import { Poller } from '../linux/poller.js'
 import * as raw from '../linux/raw.js'
-import { createIoThreads, type Features, type ThreadedIo, threadIdentity } from '../passthrough/index.js'
+import {
+  type CacheMode,
+  createIoThreads,
+  type Features,
+  type ThreadedIo,
+  threadIdentity,
+} from '../passthrough/index.js'
 import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
 import { ControlMount } from './control-mount.js'
@@ -37,6 +43,8 @@ export interface EngineOptions {
   readonly policy?: LeasePolicy
   /** What of FUSE not to use although the kernel has it. */
   readonly without: Features
+  /** What the kernel may remember; `auto` if not said. */
+  readonly cache?: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -118,6 +126,10 @@ export class Engine {
     }
   }
 
+  get #cache(): CacheMode {
+    return this.#options.cache ?? 'auto'
+  }
+
   get control(): string {
     return this.#place.control
   }
@@ -138,6 +150,7 @@ export class Engine {
       ioctls: this.#ioctls,
       io: this.#io,
       without: this.#options.without,
+      cache: this.#cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -183,6 +196,7 @@ export class Engine {
     }
     this.#watch(this.service.processes.exitFd, c.POLLIN, () => this.service.takeExits())
     this.#watch(this.service.mappings.fd, c.POLLIN, () => this.service.mappings.changed())
+    this.#watchBypasses()
     this.#watch(this.#io.eventFd, c.POLLIN, () => this.#io.collect())
     this.#watch(nodeLoopFd(), c.POLLIN, () => {
       this.#isNodeWaiting = true
@@ -212,6 +226,7 @@ export class Engine {
   /** What is due whatever the loop has just done. */
   #afterEach(): void {
     this.service.timePassed()
+    this.service.bypasses.turn()
     this.#keepReadersAlive()
     this.#memory.look(this.#inodeCount())
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
@@ -228,6 +243,17 @@ export class Engine {
     // In this order: the supervisor is born into the cgroup.
     this.#leaveCgroup = enterOwnCgroup(`holdfast-${this.#place.number}`)
     this.#supervisor = startSupervisor(this.#options.cleanup)
+  }
+
+  /** What happens to leased files past the mount: while the watch rests, its descriptor is not waited for. */
+  #watchBypasses(): void {
+    const { bypasses } = this.service
+    bypasses.onListen = () =>
+      this.#watch(bypasses.fd, c.POLLIN, () => {
+        this.#poller.remove(bypasses.fd)
+        bypasses.take()
+      })
+    bypasses.onListen()
   }
 
   #watch(fd: number, events: number, handle: () => void): void {
@@ -250,10 +276,10 @@ export class Engine {
   }
 
   #timeoutMs(): number {
-    const ruleMs = this.service.timeoutMs()
-    const patienceMs = this.#requestAgeMaxMs === null ? Number.POSITIVE_INFINITY : this.#requestAgeMaxMs / 4
+    const patienceMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
     const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
-    const timeoutMs = Math.min(ruleMs < 0 ? Number.POSITIVE_INFINITY : ruleMs, patienceMs, memoryMs)
+    const dueMs = [this.service.timeoutMs(), this.service.bypasses.timeoutMs(), patienceMs, memoryMs]
+    const timeoutMs = Math.min(...dueMs.filter((ms) => ms >= 0))
     return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
   }
 
@@ -410,6 +436,7 @@ export class Engine {
       ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
+      ['cache', this.#cache],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated

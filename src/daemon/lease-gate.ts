@@ -81,18 +81,24 @@ export class LeaseGate implements LayoutGate {
     })
     const done = () => {
       service.step({ kind: 'layout-change-done', request: id })
+      service.bypasses.end(file)
+    }
+    const allow = () => {
+      service.bypasses.begin(file)
+      proceed(0, done)
     }
     if (answer.status === 'failed') {
       proceed(answer.errno, () => {})
       return null
     }
     if (answer.status === 'done') {
-      proceed(0, done)
+      allow()
       return null
     }
-    service.wait(id, { file, process, operation, range }, (errno) =>
-      proceed(errno, errno === 0 ? done : () => {}),
-    )
+    service.wait(id, { file, process, operation, range }, (errno) => {
+      if (errno === 0) allow()
+      else proceed(errno, () => {})
+    })
     return () => service.interrupt(id)
   }
 

@@ -24,6 +24,7 @@ import type { FileId, Instant, LeaseId, Ofd, ProcessKey, RequestId } from '../li
 import type { Range } from '../lib/range.js'
 import { LinuxError } from '../linux/error.js'
 import type { FileNode, OpenFile } from '../passthrough/gate.js'
+import { BypassWatch } from './bypass-watch.js'
 import { formatLeaseEvent, formatLeaseFields, timestamp } from './event-records.js'
 import { MappingWatch } from './mapping-watch.js'
 import { ProcessTable } from './processes.js'
@@ -71,6 +72,7 @@ export class LeaseService {
   readonly events = new EventHub()
   readonly files = new Map<FileId, ProtectedFile>()
   readonly mappings: MappingWatch
+  readonly bypasses: BypassWatch
   /** When a pin context was opened, and by whom. */
   readonly contexts = new Map<number, ProcessRecord>()
   /** Launchers that were promised a mount and have not taken their lease yet. */
@@ -104,6 +106,7 @@ export class LeaseService {
     this.#reportBug = reportBug
     this.rules = createLeaseRules(policy)
     this.mappings = new MappingWatch(this)
+    this.bypasses = new BypassWatch(this)
   }
 
   now(): Instant {
@@ -212,8 +215,9 @@ export class LeaseService {
   #free(id: FileId): void {
     const file = this.files.get(id)
     if (file === undefined) return
-    this.files.delete(id)
     this.mappings.forget(id)
+    this.bypasses.forget(id)
+    this.files.delete(id)
     file.node.release()
     this.onFileFree(file)
   }
@@ -264,6 +268,7 @@ export class LeaseService {
       }
       case 'event': {
         for (const owner of effect.event.lease.owners) this.settle(owner)
+        if (effect.event.event === 'granted') this.bypasses.watch(effect.event.lease)
         this.#note(effect.event)
         if (!this.events.hasReaders) return
         const viewers = this.#viewers(effect.event.lease)

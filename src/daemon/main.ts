@@ -1,7 +1,13 @@
 /** What the command line needs of the daemon: starting an engine, and finding those that run. */
 export { KernelLacksError, KernelTooOldError } from '../fuse/index.js'
 export { DEFAULT_POLICY, type LeasePolicy, MAX_BREAK_TIME_MS } from '../lease/index.js'
-export { FEATURES, type FeatureName, type Features } from '../passthrough/index.js'
+export {
+  CACHE_MODES,
+  type CacheMode,
+  FEATURES,
+  type FeatureName,
+  type Features,
+} from '../passthrough/index.js'
 export { dropStandardStreams, launcherFds, leaveLauncher } from './daemonize.js'
 export { Engine, type EngineOptions } from './engine.js'
 export { logToKernel } from './kernel-log.js'

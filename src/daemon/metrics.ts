@@ -26,6 +26,10 @@ export function collectMetrics(service: LeaseService, served: Served, version: s
     gauge('holdfast_leases', 'Leases there are, by state and level.', leases.samples),
     gauge('holdfast_pins', 'Pins there are; one that was made twice counts once.', single(rules.pinCount)),
     gauge('holdfast_files', 'Files with a lease or a pin.', single(service.files.size)),
+    gauge('holdfast_watched_files', 'Leased files by whether changes past the mount can be told.', [
+      { labels: { watched: 'yes' }, value: service.bypasses.watchedCount },
+      { labels: { watched: 'no' }, value: service.bypasses.unwatchedCount },
+    ]),
     gauge('holdfast_breaks', 'Breaks under way.', single(leases.breaking)),
     gauge('holdfast_waiting_requests', 'Requests that wait for leases to be given up.', [
       { labels: { kind: 'change' }, value: changesWaiting },

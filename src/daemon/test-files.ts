@@ -1,5 +1,5 @@
 /** A lease service over real backing files, without a mount: what the file system would bring is made here. */
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
 import type { FileId, LeaseId, Ofd, ProcessKey, Uid } from '../lib/ids.js'
@@ -43,6 +43,10 @@ export class TestNode implements FileNode {
 
   path(): Buffer {
     return Buffer.from(path.basename(this.place))
+  }
+
+  nameLeads(): 'here' | 'nowhere' {
+    return existsSync(this.place) ? 'here' : 'nowhere'
   }
 
   backingFd(): number {

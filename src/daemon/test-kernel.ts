@@ -289,7 +289,7 @@ export class SimulatedKernel {
 
   mustOpen(name: string, flags: number, caller: Caller): OpenedFile {
     const file = this.open(name, flags, caller)
-    assert(typeof file === 'object' && 'fh' in file, `${name} cannot be opened: ${String(file)}`)
+    assert(typeof file === 'object' && 'fh' in file, `${name} cannot be opened`)
     return file
   }
 

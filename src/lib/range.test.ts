@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { covers, overlaps, WHOLE_FILE } from './range.js'
+import { covers, overlaps, subtract, WHOLE_FILE } from './range.js'
 
 test('overlaps: ranges that only touch have no byte in common', () => {
   expect(overlaps({ start: 0, end: 10 }, { start: 10, end: 20 })).toBe(false)
@@ -25,6 +25,24 @@ test('both agree with looking at each byte', () => {
       const [inA, inB] = [bytes(a), bytes(b)]
       expect(overlaps(a, b)).toBe([...inA].some((byte) => inB.has(byte)))
       expect(covers(a, b)).toBe([...inB].every((byte) => inA.has(byte)))
+    }),
+  )
+})
+
+test('subtract: what is left is every byte of the one list that is not in the other', () => {
+  const list = fc
+    .uniqueArray(fc.nat(30), { maxLength: 12 })
+    .map((edges) => edges.sort((a, b) => a - b))
+    .map((edges) =>
+      Array.from({ length: edges.length >> 1 }, (_, index) => edges.slice(2 * index, 2 * index + 2)),
+    )
+    .map((pairs) => pairs.map(([start = 0, end = 0]) => ({ start, end })))
+  const bytes = (ranges: readonly { start: number; end: number }[]) =>
+    ranges.flatMap(({ start, end }) => Array.from({ length: end - start }, (_, index) => start + index))
+  fc.assert(
+    fc.property(list, list, (a, b) => {
+      const taken = new Set(bytes(b))
+      expect(bytes(subtract(a, b))).toEqual(bytes(a).filter((byte) => !taken.has(byte)))
     }),
   )
 })

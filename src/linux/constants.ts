@@ -3,6 +3,7 @@ const arm = process.arch === 'arm64'
 
 export const AT_FDCWD = -100
 export const AT_EMPTY_PATH = 0x1000
+export const AT_HANDLE_FID = 0x200
 export const AT_SYMLINK_NOFOLLOW = 0x100
 export const AT_SYMLINK_FOLLOW = 0x400
 export const AT_REMOVEDIR = 0x200
@@ -114,12 +115,22 @@ export const MOVE_MOUNT_T_EMPTY_PATH = 0x40
 export const EFD_CLOEXEC = O_CLOEXEC
 export const EFD_NONBLOCK = O_NONBLOCK
 
+export const IN_MODIFY = 0x2
+export const IN_ATTRIB = 0x4
 export const IN_CLOSE_WRITE = 0x8
 export const IN_CLOSE_NOWRITE = 0x10
+export const IN_MOVE_SELF = 0x800
 export const IN_CLOEXEC = O_CLOEXEC
 export const IN_NONBLOCK = O_NONBLOCK
 
+export const FAN_CLOEXEC = 1
+export const FAN_NONBLOCK = 2
+export const FAN_REPORT_FID = 0x200
+export const FAN_MARK_ADD = 1
+export const FAN_MARK_REMOVE = 2
+
 export const RWF_NOWAIT = 8
+export const RWF_APPEND = 16
 
 export const POSIX_FADV_WILLNEED = 3
 

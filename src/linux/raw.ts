@@ -33,6 +33,13 @@ export const preadv2 = bind<[number, BigUint64Array, number, number, number]>('p
   'int64',
   'int',
 ])
+export const pwritev2 = bind<[number, BigUint64Array, number, number, number]>('pwritev2', 'int64', [
+  'int',
+  'ptr',
+  'int',
+  'int64',
+  'int',
+])
 export const statx = bind<[number, Path, number, number, Bytes]>('statx', 'int', [
   'int',
   'ptr',
@@ -165,6 +172,14 @@ export const inotifyAddWatch = bind<[number, Path, number]>('inotify_add_watch',
   'uint',
 ])
 export const inotifyRmWatch = bind<[number, number]>('inotify_rm_watch', 'int', ['int', 'int'])
+export const fanotifyInit = bind<[number, number]>('fanotify_init', 'int', ['uint', 'uint'])
+export const fanotifyMark = bind<[number, number, number, number, Path]>('fanotify_mark', 'int', [
+  'int',
+  'uint',
+  'uint64',
+  'int',
+  'ptr',
+])
 export const chdir = bind<[Path]>('chdir', 'int', ['ptr'])
 export const setsid = bind<[]>('setsid', 'int', [])
 export const kill = bind<[number, number]>('kill', 'int', ['int', 'int'])

@@ -6,6 +6,7 @@ import * as raw from '../linux/raw.js'
 import { Statx } from '../linux/stat.js'
 import type { Calls, Steps } from './calls.js'
 import { FdCache } from './fd-cache.js'
+import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
 import type { Job } from './io-jobs.js'
 
@@ -269,6 +270,20 @@ export class BackingTree implements InodeHome {
 
   ownerUid(inode: Inode): number {
     return this.fromOutside(this.uidAndSize(inode)).uid
+  }
+
+  nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']> {
+    return this.fromOutside(this.whereNameLeads(inode))
+  }
+
+  private *whereNameLeads(inode: Inode): Steps<ReturnType<FileNode['nameLeads']>> {
+    const { parent } = inode
+    if (parent === null || !inode.hasName) return 'unnamed'
+    const parentFd = yield* this.pathFd(parent)
+    if (parentFd < 0) return 'nowhere'
+    const result = yield* this.statAt(parentFd, inode.name)
+    if (result < 0) return 'nowhere'
+    return inode.matches(this.calls.stat) ? 'here' : 'elsewhere'
   }
 
   backingFd(inode: Inode): number {

@@ -6,7 +6,7 @@ import * as c from '../linux/constants.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import { hasCapability, keepsSetid } from './identity.js'
-import { type Job, readCached, readFully, type Writer } from './io-jobs.js'
+import { AT_END, type Job, readCached, readFully, type Writer } from './io-jobs.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
 
@@ -94,14 +94,20 @@ export class Data {
     return buffer.subarray(0, result)
   }
 
+  /** `flags` are those that the program's descriptor has at the moment: O_APPEND comes and goes (fcntl(2)). */
   write(
     request: RequestInfo,
     fh: number,
-    offset: number,
+    givenOffset: number,
     data: Buffer,
+    flags: number,
     writeFlags: number,
   ): Answer<{ size: number }> {
     const handle = this.core.files.get(fh)
+    // Where the kernel believes the end to be may be a second ago: what others have appended since stays. Pages that
+    // are written back know their place.
+    const isFromCache = (writeFlags & WRITE_FLAGS.FUSE_WRITE_CACHE) !== 0
+    const offset = (flags & c.O_APPEND) !== 0 && !isFromCache ? AT_END : givenOffset
     const isKilling = (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) !== 0
     const keepSetid = handle.node.hasSetid && keepsSetid(this.core.features, request, isKilling)
     const writer: Writer = { uid: request.uid, keepSetid }

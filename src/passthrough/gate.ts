@@ -31,6 +31,11 @@ export interface FileNode {
   release(): void
   /** Where it is below the backing directory now, for people; bytes. The last known name if it has none. */
   path(): Buffer
+  /**
+   * Where its name leads now: to this file, to another one, or nowhere. `unnamed` if it is known to have none, and for
+   * the root of the mount.
+   */
+  nameLeads(): 'here' | 'elsewhere' | 'nowhere' | 'unnamed'
   /** A descriptor (O_PATH) of the backing file, owned by the node: use it at once, do not keep or close it. */
   backingFd(): number
 }

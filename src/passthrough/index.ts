@@ -29,7 +29,13 @@ export type * from './gate.js'
 export { threadIdentity } from './identity.js'
 export { InlineIo, type IoThreads, type Job, type JobResult } from './io-jobs.js'
 export { createIoThreads, ThreadedIo } from './io-threads.js'
-export { DEFAULT_OPTIONS, type PassthroughOptions, wantedInit } from './options.js'
+export {
+  CACHE_MODES,
+  type CacheMode,
+  DEFAULT_OPTIONS,
+  type PassthroughOptions,
+  wantedInit,
+} from './options.js'
 
 export interface PassthroughParts {
   /** O_PATH descriptor of the backing root, in a mount of its own (open_tree(2)) that nothing is mounted on. */
@@ -79,7 +85,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     identity,
     options.idleBackingCountMax,
   )
-  const files = new OpenFiles(calls, tree, backingIds)
+  const files = new OpenFiles(calls, tree, backingIds, options.keepsData)
   const core: Core = {
     tree,
     calls,
@@ -158,8 +164,8 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     open: (request, flags, openFlags) => opening.open(request, flags, openFlags),
     release: (_request, fh) => opening.release(fh),
     read: (request, fh, offset, size) => data.read(request, fh, offset, size),
-    write: (request, fh, offset, bytes, _flags, writeFlags) =>
-      data.write(request, fh, offset, bytes, writeFlags),
+    write: (request, fh, offset, bytes, flags, writeFlags) =>
+      data.write(request, fh, offset, bytes, flags, writeFlags),
     fsync: (request, fh, dataOnly) => data.fsync(request, fh, dataOnly),
     fallocate: (request, fh, offset, length, mode) => data.fallocate(request, fh, offset, length, mode),
     lseek: (request, fh, offset, whence) => data.lseek(request, fh, offset, whence),

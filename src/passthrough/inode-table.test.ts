@@ -18,6 +18,7 @@ function stat(ino: bigint, options: { mode?: number; birth?: number; device?: nu
 const home: InodeHome = {
   size: () => 0,
   ownerUid: () => 0,
+  nameLeads: () => 'unnamed',
   backingFd: () => -1,
   hold: () => {},
   letGo: () => {},

@@ -26,6 +26,7 @@ function typeBits(mode: number): number {
 export interface InodeHome {
   size(inode: Inode): number
   ownerUid(inode: Inode): number
+  nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']>
   backingFd(inode: Inode): number
   hold(inode: Inode): void
   letGo(inode: Inode): void
@@ -220,6 +221,10 @@ export class Inode implements FileNode, FdHolder {
 
   release(): void {
     this.table.home.letGo(this)
+  }
+
+  nameLeads(): ReturnType<FileNode['nameLeads']> {
+    return this.table.home.nameLeads(this)
   }
 
   backingFd(): number {

@@ -57,6 +57,7 @@ export type Job =
   | {
       readonly kind: 'write'
       readonly fd: number
+      /** Or AT_END. */
       readonly offset: number
       readonly data: Uint8Array
       readonly writer: Writer
@@ -183,12 +184,25 @@ export function asWriter(identity: Identity, writer: Writer, action: () => numbe
   return writer.keepSetid ? identity.keepingSetid(action) : action()
 }
 
+const iovec = new BigUint64Array(2)
+
+/** Instead of an offset: behind what is there at that moment, whoever has written it. */
+export const AT_END = -1
+
+/** pwrite(2), or what write(2) does with O_APPEND. */
+export function writeAt(fd: number, data: Uint8Array, offset: number): number {
+  if (offset !== AT_END) return raw.pwrite(fd, data, data.length, offset)
+  iovec[0] = addressOf(data)
+  iovec[1] = BigInt(data.length)
+  return raw.pwritev2(fd, iovec, 1, 0, c.RWF_APPEND)
+}
+
 /** Writes all of `data`, unless the file system has no room for the rest. */
 function writeFully(fd: number, data: Uint8Array, offset: number): number {
   let written = 0
   while (written < data.length) {
     const rest = written === 0 ? data : data.subarray(written)
-    const result = raw.pwrite(fd, rest, rest.length, offset + written)
+    const result = writeAt(fd, rest, offset === AT_END ? AT_END : offset + written)
     if (result === -Errno.EINTR) continue
     if (result <= 0) return written > 0 ? written : result
     written += result
@@ -209,8 +223,6 @@ export function readFully(fd: number, buffer: Uint8Array, offset: number): numbe
   }
   return done
 }
-
-const iovec = new BigUint64Array(2)
 
 /** Reads what is in the page cache. @returns -EAGAIN where that is nothing, -EOPNOTSUPP where nobody knows. */
 export function readCached(fd: number, buffer: Uint8Array, offset: number): number {

@@ -49,8 +49,8 @@ export class Handle implements OpenFile {
 }
 
 /**
- * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset that the
- * kernel has worked out for us; O_DIRECT, because our buffers are not aligned for it and the program's alignment
+ * What our own descriptor is opened with. O_APPEND goes, because pwrite(2) would then ignore the offset of a page that is
+ * written back (what is appended has no offset, see AT_END); O_DIRECT, because our buffers are not aligned for it and the program's alignment
  * was checked by the kernel; O_NOATIME stays, so that reads leave the time alone as they should.
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
@@ -68,10 +68,13 @@ export class OpenFiles {
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
-  constructor(calls: Calls, tree: BackingTree, backingIds: BackingIds) {
+  private readonly keepsData: boolean
+
+  constructor(calls: Calls, tree: BackingTree, backingIds: BackingIds, keepsData: boolean) {
     this.calls = calls
     this.tree = tree
     this.backingIds = backingIds
+    this.keepsData = keepsData
   }
 
   get(fh: number): Handle {
@@ -215,10 +218,12 @@ export class OpenFiles {
     // Each write comes to us at once in any case. What is read back would be found in the page cache, but who can
     // only write does not read, and leaving out that copy makes large writes half as fast again. Only where the kernel
     // keeps mappings of the same file coherent with that.
-    const isDirect = features.has('direct-io-allow-mmap') && (handle.flags & c.O_ACCMODE) === c.O_WRONLY
+    const isRead = (handle.flags & c.O_ACCMODE) !== c.O_WRONLY
+    const isDirect = features.has('direct-io-allow-mmap') && !(isRead && this.keepsData)
     const directly = isDirect ? FOPEN_FLAGS.FOPEN_DIRECT_IO | FOPEN_FLAGS.FOPEN_PARALLEL_DIRECT_WRITES : 0
     // What is cached can only be kept where the kernel notices that the file was changed behind its back.
-    const keepCache = features.has('auto-inval-data') ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0
-    return { fh: handle.fh, openFlags: keepCache | noFlush | directly, backingId: 0 }
+    const isKept = this.keepsData && features.has('auto-inval-data')
+    const openFlags = (isKept ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0) | noFlush | directly
+    return { fh: handle.fh, openFlags, backingId: 0 }
   }
 }

@@ -113,9 +113,9 @@ export interface EventRecord {
   readonly uid?: number
   /** For pinned and unpinned. */
   readonly holder?: HolderRecord
-  /** For refused and break. */
+  /** For refused, break and bypassed. */
   readonly offender?: OffenderRecord
-  /** For lost: how many events this reader missed. */
+  /** For lost: how many events this reader missed. Without, `reason` says what will not be told. */
   readonly count?: number
 }
 

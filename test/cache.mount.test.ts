@@ -1,0 +1,80 @@
+/**
+ * What is changed past the mount shows on it, as soon as --cache promises; and what a promise costs in requests. The
+ * changes and the looks are in test/programs/coherence.py.
+ */
+import { describe, expect, test } from 'vitest'
+import { holdfastServer, onMount } from './support/on-mount.js'
+
+const PROGRAM = 'python3 "$PROGRAMS/coherence.py" "$MOUNT"'
+
+/** For a path of four names below the mountpoint: what the kernel asks when it has asked the same a moment ago. */
+const COSTS = {
+  auto: { stat: 'none', missing: 'none', fstat: 'none', open: '1 OPEN' },
+  strict: {
+    stat: '1 GETATTR, 4 LOOKUP',
+    missing: '1 GETATTR, 4 LOOKUP',
+    fstat: '1 GETATTR',
+    open: '1 GETATTR, 4 LOOKUP, 1 OPEN',
+  },
+  none: {
+    stat: '5 GETATTR, 4 LOOKUP',
+    missing: '4 GETATTR, 4 LOOKUP',
+    fstat: '1 GETATTR',
+    open: '5 GETATTR, 4 LOOKUP, 1 OPEN',
+  },
+} as const
+const READ_COSTS = { auto: 'none', strict: '1 GETATTR', none: '1 READ' } as const
+
+function judge(lines: readonly string[]) {
+  const failures = lines.filter((line) => !/^(ok|requests) /.test(line))
+  const costs = lines.flatMap((line) => {
+    const [, name = '', counts = ''] = /^requests (\w+): (.*)$/.exec(line) ?? []
+    return name === '' ? [] : [[name, counts] as const]
+  })
+  return {
+    failures,
+    okCount: lines.filter((line) => line.startsWith('ok ')).length,
+    costs: Object.fromEntries(costs),
+  }
+}
+
+describe.each(['auto', 'strict', 'none'] as const)('--cache %s', (mode) => {
+  test.each([
+    { how: 'with passthrough', flags: [], claims: '--passthrough', read: 'none' },
+    { how: 'without passthrough', flags: ['--no-passthrough'], claims: '', read: READ_COSTS[mode] },
+  ])(
+    'changes past the mount show as soon as promised, at the stated cost, $how',
+    ({ flags, claims, read }) => {
+      const log = `/tmp/holdfast-log-${process.pid}`
+      const lines = onMount({
+        kind: 'ext4',
+        server: holdfastServer(...flags, '--cache', mode, '--debug', log),
+        script: `${PROGRAM} "$BACKING" ${mode} ${claims} --log ${log}; rm ${log}`,
+      })
+      const { failures, okCount, costs } = judge(lines)
+      expect(failures).toEqual([])
+      expect(okCount).toBeGreaterThan(30)
+      expect(costs).toEqual({ ...COSTS[mode], read })
+    },
+  )
+})
+
+test('so do changes made on a second Holdfast mount of the same directory', () => {
+  const script = `
+    mkdir "$FILE_SYSTEM/second" &&
+    "$HOLDFAST" mount "$BACKING" "$FILE_SYSTEM/second" >/dev/null 2>&1 &&
+    ${PROGRAM} "$FILE_SYSTEM/second" strict --passthrough &&
+    "$HOLDFAST" umount "$FILE_SYSTEM/second"`
+  const { failures, okCount } = judge(
+    onMount({ kind: 'ext4', server: holdfastServer('-o', 'cache=strict'), script }),
+  )
+  expect(failures).toEqual([])
+  expect(okCount).toBeGreaterThan(30)
+})
+
+test('a cache that is none of the three is named', () => {
+  const server = holdfastServer('--cache', 'always')
+  expect(() => onMount({ kind: 'tmpfs', server, script: 'true' })).toThrow(
+    '--cache always: none of auto, strict, none',
+  )
+})
