@@ -54,11 +54,20 @@ describe('on a disk of this machine', () => {
     const policy = new CallPolicy(false)
     policy.commitBegins()
     policy.commitBegins()
-    policy.commitEnds()
+    policy.commitEnds(1, true, 0)
     expect(policy.mayRunHere('change', 0)).toBe(false)
     expect(policy.mayRunHere('look', 0)).toBe(true)
-    policy.commitEnds()
+    policy.commitEnds(1, true, 0)
     expect(policy.mayRunHere('change', 0)).toBe(true)
+  })
+
+  test('nor soon after something took long to be written', () => {
+    const policy = new CallPolicy(false)
+    policy.commitBegins()
+    policy.commitEnds(500, true, 500)
+    expect(policy.mayRunHere('change', 500 + SLOW_PERIOD_MS - 1)).toBe(false)
+    expect(policy.mayRunHere('change', 500 + SLOW_PERIOD_MS)).toBe(true)
+    expect(policy.mayRunHere('look', 500)).toBe(true)
   })
 
   test('a change elsewhere that does not come back keeps changes and looks away', () => {

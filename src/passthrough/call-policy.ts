@@ -86,12 +86,14 @@ export class CallPolicy {
     this.took(group, durationMs, hasSlept, nowMs)
   }
 
-  /** Somebody has what was changed written to disk (fsync, syncfs). */
+  /** Something is under way that has much written to disk (fsync, syncfs, large copies). */
   commitBegins(): void {
     this.commitCount++
   }
 
-  commitEnds(): void {
+  /** What was written is not all on the disk yet, and changes may still wait for that. */
+  commitEnds(durationMs: number, hasSlept: boolean, nowMs: number): void {
     this.commitCount--
+    this.took('change', durationMs, hasSlept, nowMs)
   }
 }

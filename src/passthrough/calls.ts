@@ -35,7 +35,7 @@ export function* atOnce<T>(value: T): Steps<T> {
 
 /**
  * always: takes no longer than any system call. never: may always take long. commit: that too, and what changes
- * names or attributes meanwhile waits for it.
+ * names or attributes meanwhile, or soon after it took long, waits for the disk.
  */
 type Speed = CallGroup | 'always' | 'never' | 'commit'
 
@@ -43,10 +43,10 @@ const SPEEDS: Readonly<Record<Job['kind'], Speed>> = {
   fsync: 'commit',
   syncfs: 'commit',
   close: 'change',
-  fallocate: 'never',
+  fallocate: 'commit',
   truncate: 'change',
   ftruncate: 'change',
-  copy: 'never',
+  copy: 'commit',
   read: 'never',
   write: 'write',
   seek: 'look',
@@ -163,7 +163,7 @@ export class Calls {
     if (speed === 'commit') {
       policy.commitBegins()
       this.io.submit(job, (finished) => {
-        policy.commitEnds()
+        policy.commitEnds(finished.durationMs, finished.hasSlept, nowMs())
         done(this.taken(finished))
       })
       return
