@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { CallPolicy, SLOW_MS, SLOW_PERIOD_MS, SUSPICION_MS } from './call-policy.js'
+import { CallPolicy, SLOW_MS, SLOW_PERIOD_MS, SUSPECT_COUNT } from './call-policy.js'
 
 const GROUPS = ['look', 'change', 'write'] as const
 
@@ -23,16 +23,16 @@ describe('on a disk of this machine', () => {
     const policy = new CallPolicy(false)
     policy.took('change', 500, false, 0)
     expect(policy.mayRunHere('change', 0)).toBe(true)
-    expect(policy.isSuspect('change', 0)).toBe(false)
+    expect(policy.looksAtNext('change')).toBe(false)
   })
 
   test('after a call that took long for an unknown reason the next ones are looked at, and made here', () => {
     const policy = new CallPolicy(false)
     policy.took('change', 500, null, 0)
     expect(policy.mayRunHere('change', 0)).toBe(true)
-    expect(policy.isSuspect('change', SUSPICION_MS - 1)).toBe(true)
-    expect(policy.isSuspect('look', 0)).toBe(false)
-    expect(policy.isSuspect('change', SUSPICION_MS)).toBe(false)
+    expect(policy.looksAtNext('look')).toBe(false)
+    for (let count = 0; count < SUSPECT_COUNT; count++) expect(policy.looksAtNext('change')).toBe(true)
+    expect(policy.looksAtNext('change')).toBe(false)
   })
 
   test('a slow call elsewhere counts as well, from its end', () => {

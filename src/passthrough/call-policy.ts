@@ -16,15 +16,16 @@ export const SLOW_MS = 2
 export const SLOW_PERIOD_MS = 1000
 /**
  * On a busy machine a call takes as long because others have the processor. Whether a thread has slept costs a system
- * call to find out, so it is only looked at for so long after a call that took long.
+ * call to find out, so it is only looked at for so many calls of a group after one that took long.
  */
-export const SUSPICION_MS = 10_000
+export const SUSPECT_COUNT = 256
 /** A call that has been under way elsewhere for so long is in somebody's way. */
 const STUCK_MS = 1
 
 interface Group {
   slowUntilMs: number
-  suspectUntilMs: number
+  /** How many calls are still to be looked at. */
+  suspectCount: number
   /** When each call began that is under way elsewhere, the oldest first. */
   readonly away: Map<number, number>
 }
@@ -33,9 +34,9 @@ export class CallPolicy {
   /** Can nothing be known of how long a call takes, as on a network? Then none is made here. */
   private readonly isRemote: boolean
   private readonly groups: Readonly<Record<CallGroup, Group>> = {
-    look: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
-    change: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
-    write: { slowUntilMs: 0, suspectUntilMs: 0, away: new Map() },
+    look: { slowUntilMs: 0, suspectCount: 0, away: new Map() },
+    change: { slowUntilMs: 0, suspectCount: 0, away: new Map() },
+    write: { slowUntilMs: 0, suspectCount: 0, away: new Map() },
   }
   private commitCount = 0
   private nextId = 1
@@ -54,13 +55,17 @@ export class CallPolicy {
   }
 
   private isStuck({ away }: Group, nowMs: number): boolean {
+    if (away.size === 0) return false
     for (const startMs of away.values()) return nowMs - startMs > STUCK_MS
     return false
   }
 
-  /** Is it worth knowing whether the next call of this group sleeps? */
-  isSuspect(group: CallGroup, nowMs: number): boolean {
-    return nowMs < this.groups[group].suspectUntilMs
+  /** The next call of this group is made here: is it worth knowing whether it sleeps? */
+  looksAtNext(group: CallGroup): boolean {
+    const state = this.groups[group]
+    if (state.suspectCount === 0) return false
+    state.suspectCount--
+    return true
   }
 
   /**
@@ -70,7 +75,7 @@ export class CallPolicy {
   took(group: CallGroup, durationMs: number, hasSlept: boolean | null, nowMs: number): void {
     if (durationMs <= SLOW_MS || hasSlept === false) return
     const state = this.groups[group]
-    state.suspectUntilMs = nowMs + SUSPICION_MS
+    state.suspectCount = SUSPECT_COUNT
     if (hasSlept === true) state.slowUntilMs = nowMs + SLOW_PERIOD_MS
   }
 

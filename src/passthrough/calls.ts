@@ -121,7 +121,7 @@ export class Calls {
     if (!this.policy.mayRunHere(speed, startMs)) {
       return !this.isRemote && job.kind === 'stat-at' ? this.remembered(job) : undefined
     }
-    const sleepCount = this.policy.isSuspect(speed, startMs) ? sleepCountOfThread() : -1
+    const sleepCount = this.policy.looksAtNext(speed) ? sleepCountOfThread() : -1
     const result = this.now(job)
     const endMs = this.nowMs()
     if (endMs - startMs > SLOW_MS) {

@@ -277,7 +277,8 @@ function asSetter(identity: Identity, setter: Setter | null, call: () => number)
  */
 export function runJob(job: Job, identity: Identity, stat: Statx): JobResult {
   const result = carryOut(job, identity, stat)
-  if ('closeAfter' in job) raw.close(job.fd)
+  const isForOnce = job.kind === 'fsync' || job.kind === 'syncfs' || job.kind === 'ftruncate'
+  if (isForOnce && job.closeAfter === true) raw.close(job.fd)
   return result
 }
 
