@@ -3,11 +3,13 @@
  * process does what takes long. What counts is the 99th percentile, against that of the same target in peace.
  */
 import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { call } from './machine.js'
 import { spread } from './measure.js'
-import { call } from './world.js'
+import { makeWorld } from './world.js'
 
 const SOURCE = fileURLToPath(new URL('./programs/convoy.c', import.meta.url))
 const COPIED_MIB = 256
@@ -107,11 +109,11 @@ function probe(program, file, ms) {
  * @returns {Promise<ConvoyRow[]>}
  */
 export async function benchConvoy(world, { rounds, isQuick, progress }) {
-  const program = path.join(path.dirname(world.ops), 'convoy')
+  const program = path.join(world.scratch, 'convoy')
   call('cc', ['-O2', '-o', program, SOURCE])
-  prepare(world.backing)
   const probeMs = isQuick ? 1000 : 3000
   const targets = world.targets.filter(({ name }) => name !== 'same again')
+  for (const backing of world.backings) prepare(backing)
   /** @type {Map<string, number[][]>} */
   const found = new Map()
   for (let round = 0; round < rounds; round++) {
@@ -164,3 +166,15 @@ export function formatConvoy(rows) {
   }
   return lines
 }
+
+/** `npm run bench:convoy -- [--quick]`, in namespaces of its own. */
+async function main() {
+  const isQuick = process.argv.includes('--quick')
+  const root = mkdtempSync(path.join(tmpdir(), 'holdfast-convoy-'))
+  const world = await makeWorld(root, { withPlain: false, counting: false })
+  const progress = (/** @type {string} */ text) => process.stderr.write(`${text}\n`)
+  const rows = await benchConvoy(world, { rounds: isQuick ? 3 : 5, isQuick, progress })
+  console.log(formatConvoy(rows).join('\n'))
+}
+
+await main()

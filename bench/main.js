@@ -1,119 +1,101 @@
 /**
- * `npm run bench`: what Holdfast costs, in one table. docs/HACKING.md tells how to read it.
+ * `npm run bench`: what Holdfast costs, in one table. docs/PERFORMANCE.md tells how to read it.
  *
- * This process only prepares and prints. The measuring is done by `--inside`, which it starts twice in
- * namespaces of its own (see world.js): once with clients and daemons on one processor, once free.
+ * This process only prepares and prints. The measuring is done by `--inside`, which it starts in namespaces of its
+ * own (see world.js): once with clients and daemons on one processor, once free, and once to count requests.
  */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, release, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
-import { benchConvoy, formatConvoy } from './convoy.js'
-import { measureRow } from './measure.js'
-import { formatRules, formatTable } from './report.js'
-import { FULL, QUICK, ROWS } from './rows.js'
-import { hasProgram, makeWorld } from './world.js'
+import { hasProgram } from './machine.js'
+import { markdownRequests, markdownTables } from './markdown.js'
+import { measureRow, messageOf } from './measure.js'
+import { HELP, isWanted, readOptions, scaleOf } from './options.js'
+import { RIVALS } from './peers.js'
+import { formatList, formatRequests, formatRules, formatSummary, formatTable } from './report.js'
+import { countRow } from './requests.js'
+import { THEMES } from './rows/index.js'
+import { COUNTING } from './rows/row.js'
+import { makeWorld } from './world.js'
+
+/** @typedef {import('./options.js').Options} Options */
+/** @typedef {import('./rows/row.js').Row} Row */
 
 /** The rules are measured without a mount. */
 const RULES = 'rules'
-/** Not a row: what counts is how two processes get on. */
-const CONVOY = 'convoy'
-const CONVOY_ROUNDS = 5
-const NAMES = [...ROWS.flatMap((row) => row.names), RULES, CONVOY]
+const NEEDED = ['unshare', 'taskset', 'mkfs.ext4', 'cc', 'make', 'tar', 'git', 'npm']
 
-const HELP = `npm run bench -- [options]
-
-Measures a directory on a fresh ext4 image directly, through bindfs if it is installed, and through Holdfast.
-The first column of figures is the backing directory; the others are multiples of it: median (min..max) over
-the rounds. "same again" is the backing directory a second time: what lies within its range is noise.
-
-  --quick              fewer and smaller rounds: a minute instead of several
-  --only NAME          only rows whose name contains NAME; may be given several times
-  --with-plain         also measure Holdfast without passthrough
-  --pinned, --free     only with everything on one processor; only without that
-  --json               the figures as JSON
-  --help               this text
-
-Names: ${NAMES.map((name) => `"${name}"`).join(' ')}
-`
-
-const options = readOptions()
-
-/** @param {unknown} error */
-function messageOf(error) {
-  return error instanceof Error ? error.message.trim() : String(error)
-}
-
-function readOptions() {
-  try {
-    return parseArgs({
-      options: {
-        quick: { type: 'boolean', default: false },
-        only: { type: 'string', multiple: true, default: [] },
-        'with-plain': { type: 'boolean', default: false },
-        pinned: { type: 'boolean', default: false },
-        free: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-        inside: { type: 'string' },
-      },
-    }).values
-  } catch (error) {
-    console.error(`bench: ${messageOf(error)} (--help lists the options)`)
-    process.exit(2)
-  }
-}
-
-/** @param {string} name */
-function isWanted(name) {
-  return options.only.length === 0 || options.only.some((part) => name.includes(part))
-}
+/** @typedef {'pinned' | 'free' | 'requests'} Part */
+/** @typedef {{ results: import('./measure.js').Result[], requests: import('./requests.js').Requests[], missing: string[], targets: string[] }} Found */
 
 /** @param {string} text Progress: goes where the table does not go. */
 const progress = (text) => process.stderr.write(`${text}\n`)
 
-/** Runs in the namespaces. Prints its results as JSON. @param {string} root */
-async function inside(root) {
-  const scale = options.quick ? QUICK : FULL
-  const world = await makeWorld(root, { passthroughOnly: !options['with-plain'] })
-  const results = []
-  const missing = [...world.missing]
-  for (const row of ROWS) {
-    if (!row.names.some((name) => isWanted(name))) continue
-    const rounds = row.isSlow === true ? QUICK.rounds : scale.rounds
-    progress(`  ${row.names.join(', ')}`)
+/** @param {Options} options @returns {Row[]} */
+function rowsOf(options) {
+  return THEMES.flatMap(({ theme, rows }) =>
+    rows.filter(
+      (row) =>
+        !(options.quick && row.isLong === true) &&
+        row.phases.some((phase) => isWanted(options, theme, phase.name)),
+    ),
+  )
+}
+
+/** @param {Partial<Found>} found One line of JSON. */
+const tell = (found) => process.stdout.write(`${JSON.stringify(found)}\n`)
+
+/** Runs in the namespaces. Prints what it finds row by row: an early end costs the rows that are left. @param {Options} options @param {string} root */
+async function inside(options, root) {
+  const counting = options.part === 'requests'
+  const world = await makeWorld(root, { withPlain: options['with-plain'], counting })
+  tell({ missing: world.missing, targets: world.targets.map(({ name }) => name) })
+  for (const row of rowsOf(options)) {
+    if (counting && row.isUncounted === true) continue
+    const names = row.phases.map(({ name }) => name).join('; ')
+    const start = performance.now()
     try {
-      results.push(...(await measureRow(world, row, scale, rounds)))
+      const { failed, ...found } = await runRow(world, row, options)
+      tell({ ...found, missing: [...failed].map(([target, message]) => `${names}, ${target}: ${message}`) })
     } catch (error) {
-      // One thing that does not work must not cost the figures of all others.
-      missing.push(`${row.names.join(', ')}: ${messageOf(error)}`)
+      tell({ missing: [`${names}: ${messageOf(error)}`] })
     }
+    progress(`  ${((performance.now() - start) / 1000).toFixed(1).padStart(6)} s  ${names}`)
   }
-  const { rounds } = options.quick ? QUICK : { rounds: CONVOY_ROUNDS }
-  const convoy = isWanted(CONVOY)
-    ? await benchConvoy(world, { rounds, isQuick: options.quick, progress })
-    : []
-  const targets = world.targets.map(({ name }) => name)
-  process.stdout.write(JSON.stringify({ results, convoy, missing, targets }))
+}
+
+/** @param {import('./world.js').World} world @param {Row} row @param {Options} options */
+function runRow(world, row, options) {
+  return options.part === 'requests'
+    ? countRow(world, row, COUNTING)
+    : measureRow(world, row, scaleOf(options))
+}
+
+/** @type {import('node:child_process').ChildProcess | null} */
+let running = null
+
+/** Ends what runs in the namespaces and prints what it has found until then; without that, ends everything. */
+function stop() {
+  if (running === null) process.exit(1)
+  // unshare(1) itself ignores the signals of a terminal, and takes the namespace along when it is killed.
+  running.kill('SIGKILL')
 }
 
 /**
  * Everything inside dies with the process that is started here: a pid namespace ends with its first process.
  * @param {string} root
- * @param {boolean} isPinned
- * @returns {Promise<{ results: import('./measure.js').Result[], convoy: import('./convoy.js').ConvoyRow[],
- *   missing: string[], targets: string[] }>}
+ * @param {Part} part
+ * @returns {Promise<Found>} If it ends early, what it has found until then; `missing` says so.
  */
-function runInside(root, isPinned) {
+function runInside(root, part) {
   const own = fileURLToPath(import.meta.url)
   const passed = process.argv.slice(2)
   // The shell is the first process of the namespace: it takes in the exits of what nobody waits for.
-  const command = [process.execPath, own, ...passed, '--inside', root]
+  const command = [process.execPath, own, ...passed, '--inside', root, '--part', part]
   const shell = ['sh', '-c', '"$@"; exit $?', 'sh', ...command]
-  const unshare = [
-    'unshare',
+  const namespaces = [
     '--mount',
     '--propagation',
     'private',
@@ -122,14 +104,14 @@ function runInside(root, isPinned) {
     '--kill-child',
     '--mount-proc',
   ]
-  const argv = [...(isPinned ? ['taskset', '-c', '0'] : []), ...unshare, ...shell]
+  const argv = [...(part === 'pinned' ? ['taskset', '-c', '0'] : []), 'unshare', ...namespaces, ...shell]
   const child = spawn(argv[0] ?? '', argv.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
+    // A session of its own, of which the priority can be set: see sharePriority().
+    detached: true,
     env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined },
   })
-  // unshare(1) itself ignores the signals of a terminal, and takes the namespace along when it is killed.
-  const stop = () => child.kill('SIGKILL')
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, stop)
+  running = child
   let text = ''
   child.stdout.on('data', (data) => {
     text += data
@@ -137,77 +119,127 @@ function runInside(root, isPinned) {
   return new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (status, signal) => {
-      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.off(name, stop)
-      if (status === 0) resolve(JSON.parse(text))
-      else reject(new Error(`the benchmark was ended early (${signal ?? `exit code ${status}`})`))
+      running = null
+      const found = collect(text)
+      if (status !== 0) {
+        found.missing.push(
+          `everything that is not in the table: ended early (${signal ?? `exit code ${status}`})`,
+        )
+        process.exitCode = 1
+      }
+      resolve(found)
     })
   })
 }
 
-/** The pure rules, in this process: they need no mount. */
-async function benchRules() {
-  if (!isWanted(RULES)) return null
+/** @param {string} text What was told, but for a last line that was cut short. @returns {Found} */
+function collect(text) {
+  /** @type {Found} */
+  const all = { results: [], requests: [], missing: [], targets: [] }
+  for (const line of text.split('\n').slice(0, -1)) {
+    const found = /** @type {Partial<Found>} */ (JSON.parse(line))
+    all.results.push(...(found.results ?? []))
+    all.requests.push(...(found.requests ?? []))
+    all.missing.push(...(found.missing ?? []))
+    all.targets.push(...(found.targets ?? []))
+  }
+  return all
+}
+
+/** The pure rules, in this process: they need no mount. @param {Options} options */
+async function benchRules(options) {
+  if (options.requests || !isWanted(options, RULES, RULES)) return null
   progress(RULES)
   const { benchLeaseRules } = await import('./lease-rules.js')
   return benchLeaseRules()
 }
 
-async function outside() {
-  const needed = ['unshare', 'taskset', 'mkfs.ext4', 'cc', 'tar']
-  const lacking = needed.filter((program) => !hasProgram(program))
+/** @param {Options} options */
+function partsOf(options) {
+  const isAll = !(options.pinned || options.free || options.requests)
+  const all = [
+    { part: /** @type {Part} */ ('pinned'), title: 'everything on one processor', isOn: options.pinned },
+    {
+      part: /** @type {Part} */ ('free'),
+      title: `free, ${availableParallelism()} processors`,
+      isOn: options.free,
+    },
+    { part: /** @type {Part} */ ('requests'), title: 'counting requests', isOn: options.requests },
+  ]
+  return all.filter(({ isOn }) => isAll || isOn)
+}
+
+function checkMachine() {
   if (process.getuid?.() !== 0)
     throw new Error('this needs root (it mounts file systems): sudo npm run bench')
-  if (lacking.length > 0) {
-    throw new Error(
-      `not installed: ${lacking.join(' ')}; "node scripts/test-tools.js" installs what it needs`,
-    )
-  }
-  if (!NAMES.some(isWanted)) throw new Error('no row has such a name; --help lists them')
-  const isAll = options.pinned === options.free
-  const modes = [
-    { title: 'everything on one processor', isPinned: true, isWanted: isAll || options.pinned },
-    { title: `free, ${availableParallelism()} processors`, isPinned: false, isWanted: isAll || options.free },
-  ]
-  const root = mkdtempSync(path.join(tmpdir(), 'holdfast-bench-'))
+  const lacking = NEEDED.filter((program) => !hasProgram(program))
+  if (lacking.length === 0) return
+  throw new Error(`not installed: ${lacking.join(' ')}; "node scripts/test-tools.js" installs what it needs`)
+}
+
+/** @param {Options} options */
+async function measureAll(options) {
+  /** @type {import('./report.js').Section[]} */
   const sections = []
   /** @type {string[]} */
   let targets = []
+  /** @type {import('./requests.js').Requests[]} */
+  let requests = []
+  /** @type {Set<string>} */
   const missing = new Set()
-  try {
-    const isAnyWanted = isWanted(CONVOY) || ROWS.some((row) => row.names.some((name) => isWanted(name)))
-    for (const mode of modes) {
-      if (!mode.isWanted || !isAnyWanted) continue
-      progress(mode.title)
-      const found = await runInside(root, mode.isPinned)
-      sections.push({ title: mode.title, results: found.results, convoy: found.convoy })
-      targets = found.targets
-      for (const line of found.missing) missing.add(line)
-    }
-  } finally {
+  if (rowsOf(options).length === 0) return { sections, targets, requests, missing }
+  const root = mkdtempSync(path.join(tmpdir(), 'holdfast-bench-'))
+  process.on('exit', () => {
     rmSync(`${root}.img`, { force: true })
     rmdirSync(root)
+  })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
+  for (const { part, title } of partsOf(options)) {
+    progress(title)
+    const found = await runInside(root, part)
+    for (const line of found.missing) missing.add(line)
+    if (part === 'requests') requests = found.requests
+    else {
+      sections.push({ title, results: found.results })
+      targets = found.targets
+    }
+    if (process.exitCode === 1) break
   }
-  const rules = await benchRules()
+  return { sections, targets, requests, missing }
+}
+
+/** @param {Options} options */
+async function outside(options) {
+  checkMachine()
+  if (rowsOf(options).length === 0 && !isWanted(options, RULES, RULES))
+    throw new Error('no row has such a name; --list shows them')
+  const { sections, targets, requests, missing } = await measureAll(options)
+  const rules = process.exitCode === 1 ? null : await benchRules(options)
   const machine = { cpu: cpus()[0]?.model ?? 'unknown', kernel: release(), node: process.version }
   if (options.json) {
-    console.log(JSON.stringify({ machine, sections, rules, missing: [...missing] }, null, 2))
+    console.log(JSON.stringify({ machine, sections, requests, rules, missing: [...missing] }, null, 2))
     return
   }
   console.log(`\n${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}`)
   console.log('First column: the backing directory. [x]: multiples of it, median (min..max) of the rounds.\n')
-  if (sections.some(({ results }) => results.length > 0))
-    for (const line of formatTable(sections, targets)) console.log(line)
-  for (const { title, convoy } of sections) {
-    if (convoy.length > 0) for (const line of ['', `-- ${title}`, ...formatConvoy(convoy)]) console.log(line)
+  if (sections.length > 0) {
+    const format = options.markdown ? markdownTables : formatTable
+    for (const line of [...format(sections, targets), '', formatSummary(sections)]) console.log(line)
+  }
+  if (requests.length > 0) {
+    const lines = options.markdown ? markdownRequests(requests, RIVALS) : formatRequests(requests)
+    for (const line of ['', ...lines]) console.log(line)
   }
   if (rules !== null) for (const line of ['', ...formatRules(rules)]) console.log(line)
   for (const line of missing) console.log(`\nnot measured: ${line}`)
 }
 
 try {
+  const options = readOptions()
   if (options.help) console.log(HELP)
-  else if (options.inside !== undefined) await inside(options.inside)
-  else await outside()
+  else if (options.list) for (const line of formatList(THEMES)) console.log(line)
+  else if (options.inside !== undefined) await inside(options, options.inside)
+  else await outside(options)
 } catch (error) {
   console.error(`bench: ${messageOf(error)}`)
   process.exitCode = 1

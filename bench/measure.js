@@ -1,8 +1,15 @@
 /** Rounds, medians and ratios. */
+import { writeOut } from './rows/files.js'
+import { BACKING } from './world.js'
+
+/** Of a failure in the table. */
+const MESSAGE_LENGTH_MAX = 300
 
 /** @typedef {import('./world.js').World} World */
-/** @typedef {import('./rows.js').Row} Row */
-/** @typedef {import('./rows.js').Scale} Scale */
+/** @typedef {import('./world.js').Target} Target */
+/** @typedef {import('./rows/row.js').Row} Row */
+/** @typedef {import('./rows/row.js').Scale} Scale */
+/** @typedef {import('./rows/row.js').Goal} Goal */
 
 /**
  * @typedef {object} Spread
@@ -15,7 +22,8 @@
  * @typedef {object} Result One line of the table.
  * @property {string} name
  * @property {string} unit
- * @property {number | 'bindfs' | null} goal
+ * @property {number} rounds
+ * @property {Goal | null} goal
  * @property {Record<string, { value: Spread, ratio: Spread | null }>} targets Values in the unit; ratios to the
  *   backing directory, round by round. Of rows that only Holdfast has there is no ratio.
  */
@@ -32,20 +40,74 @@ export function spread(numbers) {
   return { median, min: at(0), max: at(sorted.length - 1) }
 }
 
+/** @param {World} world @param {Row} row */
+export function targetsOf(world, row) {
+  return world.targets.filter((target) => row.onlyHoldfast !== true || target.hasLeases)
+}
+
+/** @param {World} world @param {Row} row @param {Target[]} targets @param {Scale} scale */
+export function prepareRow(world, row, targets, scale) {
+  for (const backing of world.backings) row.prepare?.(world, backing, scale)
+  for (const { backing, key } of targets) row.prepareOwn?.(world, `${backing}/own/${key}`, scale)
+  writeOut(world)
+}
+
 /**
- * Runs a row without counting it, for every target as long. What is measured is a daemon that has been serving
+ * All phases of a row for one target.
+ * @param {World} world
+ * @param {Row} row
+ * @param {Target} target
+ * @param {Scale} scale
+ * @returns {Promise<number[]>} In the row's unit, for each phase.
+ */
+async function measureOnce(world, row, target, scale) {
+  const figures = []
+  for (const phase of row.phases) {
+    await phase.before?.(world, target, scale)
+    figures.push((await phase.measure(world, target, scale)) / row.nsPerUnit)
+  }
+  return figures
+}
+
+/**
+ * A target on which something does not work is left out of the row: it must not cost the figures of the others.
+ * @param {Target} target
+ * @param {() => Promise<void>} action
+ * @param {Map<string, string>} failed By target: what it said.
+ */
+export async function guard(target, action, failed) {
+  if (failed.has(target.name)) return
+  try {
+    await action()
+  } catch (error) {
+    failed.set(target.name, messageOf(error))
+  }
+}
+
+/** The command and the first thing it said. @param {unknown} error */
+export function messageOf(error) {
+  const lines = error instanceof Error ? error.message.trim().split('\n') : [String(error)]
+  return lines.slice(0, 2).join(': ').slice(0, MESSAGE_LENGTH_MAX)
+}
+
+/**
+ * Runs a row without counting it: once, and for every daemon as long. What is measured is one that has been serving
  * for a while; one that has just started still has its code to compile and its memory to grow.
  * @param {World} world
  * @param {Row} row
- * @param {import('./world.js').Target[]} targets
+ * @param {Target} target
  * @param {Scale} scale
  */
-async function warmUp(world, row, targets, scale) {
-  for (const target of targets) {
-    const end = performance.now() + scale.warmUpMs
-    do await row.measure(world, target, scale)
-    while (performance.now() < end)
-  }
+async function warmUp(world, row, target, scale) {
+  const end = performance.now() + (target.directory === target.backing ? 0 : scale.warmUpMs)
+  do await measureOnce(world, row, target, scale)
+  while (performance.now() < end)
+}
+
+/** @param {Row} row @param {Scale} scale */
+function roundsOf(row, scale) {
+  if (row.isOnce === true) return 1
+  return row.isSlow === true ? scale.slowRounds : scale.rounds
 }
 
 /**
@@ -54,47 +116,56 @@ async function warmUp(world, row, targets, scale) {
  * @param {World} world
  * @param {Row} row
  * @param {Scale} scale
- * @param {number} rounds
- * @returns {Promise<Result[]>}
+ * @returns {Promise<{ results: Result[], failed: Map<string, string> }>} A result for each phase.
  */
-export async function measureRow(world, row, scale, rounds) {
-  row.prepare?.(world, scale)
-  const targets = world.targets.filter((target) => row.onlyHoldfast !== true || target.hasLeases)
-  if (targets.length === 0) return []
+export async function measureRow(world, row, scale) {
+  const targets = targetsOf(world, row)
+  /** @type {Map<string, string>} */
+  const failed = new Map()
+  if (targets.length === 0) return { results: [], failed }
+  prepareRow(world, row, targets, scale)
   /** @type {Map<string, number[][]>} For each target one list of figures per round. */
   const figures = new Map(targets.map((target) => [target.name, []]))
-  if (row.isOnce !== true) await warmUp(world, row, targets, scale)
-  for (let round = 0; round < (row.isOnce === true ? 1 : rounds); round++) {
+  if (row.isOnce !== true && row.isSlow !== true) {
+    for (const target of targets) await guard(target, () => warmUp(world, row, target, scale), failed)
+  }
+  const end = performance.now() + scale.rowMs
+  for (let round = 0; round < roundsOf(row, scale) && (round === 0 || performance.now() < end); round++) {
     for (let place = 0; place < targets.length; place++) {
       const target = targets[(place + round) % targets.length]
       if (target === undefined) continue
-      figures.get(target.name)?.push(await row.measure(world, target, scale))
+      const measure = async () => {
+        figures.get(target.name)?.push(await measureOnce(world, row, target, scale))
+      }
+      await guard(target, measure, failed)
     }
   }
-  const goalOf = (/** @type {number} */ index) => {
-    const goal = row.goals?.[index] ?? null
-    if (goal === null || typeof goal !== 'object') return goal
-    const others = (figures.get('holdfast') ?? []).map(
-      (measured) => (measured[goal.of] ?? Number.NaN) / row.nsPerUnit,
-    )
-    return Math.round(goal.times * spread(others).median)
-  }
-  return row.names.map((name, index) => {
+  const done = targets.filter(({ name }) => !failed.has(name))
+  return { results: resultsOf(row, done, figures), failed }
+}
+
+/** @param {Row} row @param {Target[]} targets @param {Map<string, number[][]>} figures @returns {Result[]} */
+function resultsOf(row, targets, figures) {
+  return row.phases.map((phase, index) => {
     const column = (/** @type {string} */ target) =>
-      (figures.get(target) ?? []).map((measured) => (measured[index] ?? Number.NaN) / row.nsPerUnit)
-    const base = row.onlyHoldfast === true ? null : column('backing')
+      (figures.get(target) ?? []).map((measured) => measured[index] ?? Number.NaN)
+    const base = row.onlyHoldfast === true ? null : column(BACKING)
     return {
-      name,
+      name: phase.name,
       unit: row.unit,
-      goal: goalOf(index),
+      rounds: Math.max(...targets.map(({ name }) => column(name).length)),
+      goal: phase.goal,
       targets: Object.fromEntries(
-        targets.map((target) => {
-          const own = column(target.name)
-          const ratio =
-            base === null ? null : spread(own.map((value, round) => value / (base[round] ?? Number.NaN)))
-          return [target.name, { value: spread(own), ratio }]
-        }),
+        targets.map(({ name }) => [
+          name,
+          { value: spread(column(name)), ratio: base && spread(ratios(column(name), base)) },
+        ]),
       ),
     }
   })
+}
+
+/** @param {number[]} own @param {number[]} base Of the same rounds. */
+export function ratios(own, base) {
+  return own.map((value, round) => value / (base[round] ?? Number.NaN))
 }

@@ -1,92 +1,59 @@
 /**
- * The place where everything is measured: a fresh journalled ext4 image in a mount and pid namespace of its
- * own, and the same directory of it seen directly, through bindfs and through Holdfast. The image is unlinked
- * as soon as it is mounted, and the namespaces take mounts and daemons with them: nothing has to be cleaned up
- * by hand, whatever ends the benchmark.
+ * The place where everything is measured: a fresh journalled ext4 image in a mount and pid namespace of its own,
+ * with two directories of the same content on it; the first is seen directly, through bindfs, passthrough_hp and
+ * Holdfast, the second directly. The image is unlinked as soon as it is mounted, and the namespaces take mounts and
+ * daemons with them: nothing has to be cleaned up by hand, whatever ends the benchmark.
  */
-import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { call, sharePriority } from './machine.js'
+import { mountPeer, peers } from './peers.js'
 
-export const HOLDFAST = fileURLToPath(new URL('../bin/holdfast', import.meta.url))
-const OPS_SOURCE = fileURLToPath(new URL('./programs/ops.c', import.meta.url))
-const IMAGE_MIB = 4096
-const TIMEOUT_MS = 60_000
-
-/** Starting Node takes three times as long with this; users of servers have it, but it is not ours to measure. */
-const env = { ...process.env, LC_ALL: 'C', NODE_EXTRA_CA_CERTS: undefined }
-
-/** @param {string} program */
-export function hasProgram(program) {
-  return spawnSync('sh', ['-c', 'command -v "$1"', 'sh', program]).status === 0
-}
-
-/**
- * @param {string} program
- * @param {string[]} args
- */
-export function call(program, args, timeoutMs = TIMEOUT_MS) {
-  return execFileSync(program, args, {
-    encoding: 'utf8',
-    env,
-    timeout: timeoutMs,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-}
-
-/** @param {string} point */
-export function isMounted(point) {
-  return readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .some((line) => line.split(' ')[4] === point)
-}
-
-/**
- * @param {string} what
- * @param {() => boolean} look
- */
-export async function until(what, look, timeoutMs = 10_000) {
-  const deadline = performance.now() + timeoutMs
-  while (!look()) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`)
-    await sleep(5)
-  }
-}
+const SOURCES = fileURLToPath(new URL('./programs', import.meta.url))
+const PROGRAMS = /** @type {const} */ (['metadata', 'data', 'leases', 'timing'])
+const IMAGE_MIB = 8192
+/** Half of it for directories of 100,000 files. */
+const INODE_COUNT = 400_000
+/** Column of the directory that is measured directly, and of the second one. */
+export const BACKING = 'backing'
+export const AGAIN = 'same again'
 
 /**
  * @typedef {object} Target
  * @property {string} name
+ * @property {string} key Its name in a path.
  * @property {string} directory Where the data is seen through it.
- * @property {boolean} isFuse Its kernel caches can be dropped apart from those of the backing directory.
+ * @property {string} backing The same directory on the disk.
  * @property {boolean} hasLeases
+ * @property {{ file: string, request: RegExp } | null} log Where its daemon tells of each request.
  */
 
 /**
  * @typedef {object} World
- * @property {string} backing The directory that all targets show.
- * @property {string} ops The program with the measuring loops.
+ * @property {string} scratch A directory in memory, for what is not to be measured.
+ * @property {Record<'metadata' | 'data' | 'leases' | 'timing', string>} programs Compiled measuring programs.
+ * @property {string[]} backings The directories on the disk. What is prepared is prepared in each.
  * @property {Target[]} targets The backing directory comes first.
  * @property {string[]} missing What is not measured, and why.
  */
 
 /** @param {string} root A directory that exists; it is covered by a file system of the namespace. */
 function makeDisk(root) {
-  call('mount', ['-t', 'tmpfs', 'holdfast-bench', root])
+  call('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'holdfast-bench', root])
   const image = `${root}.img`
   call('truncate', ['-s', `${IMAGE_MIB}M`, image])
+  const disk = path.join(root, 'disk')
   try {
     // Nothing may go on in the background while something is measured.
-    call('mkfs.ext4', ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image])
-    mkdirSync(path.join(root, 'disk'))
-    call('mount', ['-o', 'loop', image, path.join(root, 'disk')])
+    const ready = 'lazy_itable_init=0,lazy_journal_init=0'
+    call('mkfs.ext4', ['-q', '-F', '-N', String(INODE_COUNT), '-E', ready, image])
+    mkdirSync(disk)
+    call('mount', ['-o', 'loop', image, disk])
   } finally {
     rmSync(image)
   }
-  const backing = path.join(root, 'disk', 'data')
-  mkdirSync(backing)
-  return backing
+  return disk
 }
 
 /** Control directories of this run are not to be seen from outside. */
@@ -95,64 +62,60 @@ function hideRunDirectory() {
   call('mount', ['-t', 'tmpfs', 'holdfast-bench-run', '/run/holdfast'])
 }
 
-/**
- * @param {string} backing
- * @param {string} directory
- */
-async function mountBindfs(backing, directory) {
-  mkdirSync(directory)
-  const daemon = spawn('bindfs', ['-f', backing, directory], { stdio: 'ignore', env })
-  daemon.unref()
-  await until('bindfs', () => isMounted(directory))
+/** @param {string} scratch */
+function compile(scratch) {
+  const compiled = PROGRAMS.map((name) => {
+    const program = path.join(scratch, name)
+    call('cc', ['-O2', '-o', program, path.join(SOURCES, `${name}.c`)])
+    return [name, program]
+  })
+  return /** @type {World['programs']} */ (Object.fromEntries(compiled))
 }
 
-/**
- * @param {string} backing
- * @param {string} directory
- * @param {string[]} options
- */
-function mountHoldfast(backing, directory, options) {
-  mkdirSync(directory)
-  call(HOLDFAST, ['mount', ...options, backing, directory])
-  if (!isMounted(directory)) throw new Error('holdfast mount ended without a mount')
-}
+/** @param {string} name */
+const keyOf = (name) => name.replaceAll(' ', '-')
 
 /**
  * @param {string} root
- * @param {{ passthroughOnly: boolean }} options
+ * @param {{ withPlain: boolean, counting: boolean }} options With `counting` every daemon logs its requests, and
+ *   nothing is measured directly.
  * @returns {Promise<World>}
  */
-export async function makeWorld(root, { passthroughOnly }) {
+export async function makeWorld(root, { withPlain, counting }) {
   /** @type {string[]} */
   const missing = []
-  const backing = makeDisk(root)
-  const ops = path.join(root, 'ops')
-  call('cc', ['-O2', '-o', ops, OPS_SOURCE])
-  /** @type {Target[]} */
-  const targets = [
-    { name: 'backing', directory: backing, isFuse: false, hasLeases: false },
-    // The same again: what is measured here is how far two measurements of one thing lie apart.
-    { name: 'same again', directory: backing, isFuse: false, hasLeases: false },
-  ]
-  if (hasProgram('bindfs')) {
-    const directory = path.join(root, 'bindfs')
-    await mountBindfs(backing, directory)
-    targets.push({ name: 'bindfs', directory, isFuse: true, hasLeases: false })
-  } else {
-    missing.push('bindfs is not installed (apt-get install bindfs)')
-  }
-  if (existsSync(HOLDFAST)) {
-    hideRunDirectory()
-    const directory = path.join(root, 'holdfast')
-    mountHoldfast(backing, directory, [])
-    targets.push({ name: 'holdfast', directory, isFuse: true, hasLeases: true })
-    if (!passthroughOnly) {
-      const plain = path.join(root, 'holdfast-plain')
-      mountHoldfast(backing, plain, ['--no-passthrough'])
-      targets.push({ name: 'without passthrough', directory: plain, isFuse: true, hasLeases: true })
+  const disk = makeDisk(root)
+  const scratch = path.join(root, 'scratch')
+  mkdirSync(scratch)
+  const backings = (counting ? ['first'] : ['first', 'second']).map((name) => path.join(disk, name))
+  for (const directory of backings) mkdirSync(directory)
+  const [first = '', second = first] = backings
+  /** @param {string} name @param {string} directory @param {string} backing @returns {Target} */
+  const target = (name, directory, backing) => ({
+    name,
+    key: keyOf(name),
+    directory,
+    backing,
+    hasLeases: false,
+    log: null,
+  })
+  const targets = counting ? [] : [target(BACKING, first, first), target(AGAIN, second, second)]
+  hideRunDirectory()
+  for (const peer of peers(withPlain)) {
+    if (peer.lacks !== null) {
+      missing.push(peer.lacks)
+      continue
     }
-  } else {
-    missing.push('bin/holdfast is missing')
+    const directory = path.join(root, 'mounts', keyOf(peer.name))
+    const file = counting ? path.join(scratch, `${keyOf(peer.name)}.log`) : null
+    await mountPeer(peer, first, directory, file)
+    targets.push({
+      ...target(peer.name, directory, first),
+      hasLeases: peer.name.startsWith('holdfast') || peer.name === 'without passthrough',
+      log: file === null ? null : { file, request: peer.request },
+    })
   }
-  return { backing, ops, targets, missing }
+  sharePriority()
+  for (const { backing, key } of targets) mkdirSync(path.join(backing, 'own', key), { recursive: true })
+  return { scratch, programs: compile(scratch), backings, targets, missing }
 }

@@ -81,7 +81,8 @@ describe('mount and umount', () => {
       const refused = await box.holdfast('umount', tree)
       expect(refused.code).toBe(1)
       expect(refused.stderr.trim().split('\n')).toHaveLength(1)
-      expect(refused.stderr).toMatch(/busy/i)
+      expect(refused.stderr).toContain(`Device or resource busy: ${agent.pid}(leasectl`)
+      expect(refused.stderr).toContain(`holds lease ${id}, has a open`)
       expect(box.isMounted(tree)).toBe(true)
       expect(await agent.call('ftruncate', fd, 0)).toBe('EDEADLK')
       await agent.release(fd, id)
@@ -91,18 +92,74 @@ describe('mount and umount', () => {
   )
 
   test(
-    'umount: EBUSY while somebody has a file open or works in it',
+    'umount: EBUSY names who has a file open, by a descriptor that was sent too, maps one, works in it, runs a program',
     inSandbox(async (box) => {
-      const file = await box.file('tree/a')
+      const file = await box.file('tree/sub/a')
+      await box.must('cp "$(command -v sleep)" tree/tool')
+      const tree = path.join(box.work, 'tree')
+      await box.must('"$1" mount tree', { args: [HOLDFAST] })
+      /** What umount says of this process. */
+      const said = async (pid: number) => {
+        const { code, stderr } = await box.holdfast('umount', tree)
+        expect({ code, lines: stderr.trim().split('\n').length }).toEqual({ code: 1, lines: 1 })
+        return (
+          new RegExp(`busy: ${pid}\\([^)]*\\) (.*): it can be unmounted when`).exec(stderr)?.[1] ?? stderr
+        )
+      }
+      const sender = await box.agent('sender')
+      const receiver = await box.agent('receiver')
+      const fd = await sender.open(file, 'rdonly')
+      expect(await said(sender.pid)).toBe('has sub/a open')
+      const { id } = await sender.setLease(fd)
+      await sender.call('sendfd', fd, receiver.name)
+      await sender.call('close', fd)
+      expect(await said(sender.pid)).toBe(`holds lease ${id}`)
+      sender.signal('SIGKILL')
+      await eventuallyTrue(
+        'nobody owns it',
+        async () => !(await box.must('cat /run/holdfast/0/leases')).includes('leasectl'),
+      )
+      const { code, stderr } = await box.holdfast('umount', tree)
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining('a descriptor on its way between processes'),
+      ])
+      const copy = await receiver.number('recvfd')
+      expect(await said(receiver.pid)).toBe('has sub/a open')
+      const mapping = await receiver.call('mmap', copy, 0, 4096, 'shared')
+      await receiver.call('close', copy)
+      expect(await said(receiver.pid)).toBe('maps sub/a')
+      await receiver.call('munmap', mapping)
+
+      const inside = box.start(['sleep', '1000'], { cwd: path.join(tree, 'sub') })
+      await eventuallyTrue('it works there', async () => (await said(inside.pid)) === 'works in sub')
+      await inside.kill()
+      const runs = box.start([path.join(tree, 'tool'), '1000'])
+      await eventuallyTrue('it runs', async () => (await said(runs.pid)) === 'maps tool, runs tool')
+      await runs.kill()
+      await box.must('mount -t tmpfs tmpfs tree/sub')
+      expect((await box.holdfast('umount', tree)).stderr).toContain('busy: sub is another mount:')
+      await box.must('umount tree/sub')
+      // Who asks is not in its own way.
+      expect(await box.bash('cd tree && exec "$1" umount .', { args: [HOLDFAST] })).toMatchObject({ code: 0 })
+    }),
+  )
+
+  test(
+    'umount: files of many processes are still one line: a few processes are named, the others counted',
+    inSandbox(async (box) => {
+      await box.file('tree/a')
+      await box.file('tree/b')
       const tree = path.join(box.work, 'tree')
       await box.mount(tree)
-      const agent = await box.agent('a')
-      const fd = await agent.open(file, 'rdonly')
-      const refused = await box.holdfast('umount', tree)
-      expect(refused.code).toBe(1)
-      expect(refused.stderr.trim().split('\n')).toHaveLength(1)
-      expect(await agent.call('read', fd, 0, 1)).toBe('1 41')
-      agent.disconnect()
+      const script = 'exec 3<tree/a 4<tree/b; echo open; exec sleep 1000'
+      const running = Array.from({ length: 6 }, () => box.start(['bash', '-c', script]))
+      for (const each of running) await each.says('open')
+      const { code, stderr } = await box.holdfast('umount', tree)
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/busy: (\d+\(\w+\) has 2 files open; ){4}and 2 more: it can be .*\n$/)
+      for (const each of running) await each.kill()
+      expect(await box.umount(tree)).toMatchObject({ code: 0 })
     }),
   )
 

@@ -389,6 +389,9 @@ describe('metrics', () => {
       'holdfast_breaks 1',
       'holdfast_waiting_requests{kind="change"} 1',
       'holdfast_waiting_requests{kind="lease"} 0',
+      'holdfast_table_entries{table="open-files"} 1',
+      'holdfast_table_entries{table="requests"} 1',
+      'holdfast_table_entries{table="event-readers"} 0',
     ]) {
       expect(lines).toContain(line)
     }
@@ -396,6 +399,7 @@ describe('metrics', () => {
       Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length + 1))
     expect(sample('holdfast_refused_total')).toBeGreaterThan(0)
     expect(sample('holdfast_requests_total')).toBeGreaterThan(10)
+    expect(sample('holdfast_memory_bytes{kind="heap"}')).toBeGreaterThan(1 << 20)
     expect(sample('holdfast_events_total{kind="pinned"}')).toBeGreaterThan(0)
     await a.call('closeall')
   })

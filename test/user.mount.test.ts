@@ -270,6 +270,10 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
         expect(result.stderr.trimEnd().split('\n')).toHaveLength(1)
         expect(result.stderr).toContain(`/tmp/holdfast-${USER}/0`)
         await box.allGone()
+        // Its engine lives in another mount namespace, where nobody looks for it.
+        await eventuallyTrue('the directory has gone with its engine', async () => {
+          return (await box.bash(`[ -e /tmp/holdfast-${USER} ]`)).code === 1
+        })
       } finally {
         await user.must(`rm -rf /tmp/holdfast-${USER}`)
       }
@@ -320,9 +324,15 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
       expect(await waiting.ended).toMatchObject({ code: 0 })
       // A lease keeps umount away, an open file too.
       await agent.setLease(writable)
-      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /1 lease/)
+      expectOneLine(
+        await user.holdfast('umount', 'tree'),
+        'tree',
+        /busy/,
+        `${agent.pid}(leasectl`,
+        /holds lease \d+/,
+      )
       await agent.release(writable, 0)
-      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /open/)
+      expectOneLine(await user.holdfast('umount', 'tree'), 'tree', /busy/, /has data open/, /not yours/)
       agent.disconnect()
       await events.stop()
       await eventuallyTrue('unmounted', async () => (await user.holdfast('umount', 'tree')).code === 0)
@@ -469,6 +479,7 @@ describe.skipIf(WHY_NOT !== null)(`an ordinary user ${WHY_NOT ?? ''}`, () => {
       await box.must('echo x > nameless; chown 4712 nameless')
       try {
         expectOneLine(await box.exec(argv, { env: { ...user.env, XDG_RUNTIME_DIR: '' } }), /\/etc\/passwd/)
+        await box.must('! [ -e /tmp/holdfast-4712 ]')
       } finally {
         await box.must('rm -rf /tmp/holdfast-4712 nameless')
       }

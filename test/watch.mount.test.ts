@@ -2,6 +2,7 @@
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { eventuallyTrue } from './support/eventually.js'
+import { statusMounts } from './support/listing.js'
 import { HOLDFAST } from './support/programs.js'
 import { inSandbox, type Running, type Sandbox } from './support/sandbox.js'
 
@@ -101,19 +102,41 @@ describe('how it ends', () => {
     }),
   )
 
-  test(
-    'with its engine, when that is killed',
+  test.each([
+    ['with PATH', ['data']],
+    ['without PATH', []],
+  ])('with its engine, when that is killed: exit code 1 and one line that names the mount, %s', (_, args) =>
     inSandbox(async (box) => {
       const file = await box.file('data')
       const held = await box.run([file])
-      const running = box.start([HOLDFAST, 'watch', file])
+      const running = box.start([HOLDFAST, 'watch', ...args])
       await eventuallyTrue('it watches', async () => {
         await box.bash(': > data')
         return running.stdout.includes('refused')
       })
       const { engines } = await box.helpers()
       for (const { pid } of engines) process.kill(pid, 'SIGKILL')
-      expect(await running.ended).toMatchObject({ code: 0, signal: null, stderr: '' })
+      const { code, stderr } = await running.ended
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^holdfast: .*\n$/) })
+      expect(stderr).toContain(`${file}: its engine was killed`)
+      await held.kill()
+      await box.allGone()
+    })(),
+  )
+
+  test(
+    'an engine that is killed beside another is told of at once, and the other followed to its end',
+    inSandbox(async (box) => {
+      const tree = await mounted(box)
+      const file = await box.file('data')
+      const held = await box.run([file])
+      const running = await watching(box, `${tree}/a`)
+      const victim = (await statusMounts(box)).find(({ kind }) => kind === 'run')
+      process.kill((victim?.engine as { pid: number } | undefined)?.pid ?? 0, 'SIGKILL')
+      await eventuallyTrue('it says so', () => running.stderr.includes(`${file}: its engine was killed`))
+      expect(running.result).toBeUndefined()
+      expect((await box.umount(tree)).code).toBe(0)
+      expect(await running.ended).toMatchObject({ code: 1, signal: null })
       await held.kill()
       await box.allGone()
     }),

@@ -27,7 +27,8 @@ Without root it works on directories of yours, for you alone ('holdfast doctor')
 Example:
   sudo holdfast umount /srv/models
 
-'holdfast leases PATH' names who still needs it.`,
+While leases, pins or open files need the mount it stays, with exit code 1 and one line that
+names who keeps it busy. Without root you are told of your own processes only.`,
   lease: `
 Examples:
   exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive     until 'exec 3<&-'
@@ -59,7 +60,7 @@ Examples:
   holdfast watch /srv/models --json | jq 'select(.event == "refused")'
 
 You see what happens to your own files, leases and processes; root sees all. It ends with
-Ctrl-C, or with the last mount.`,
+Ctrl-C, or with the last mount; with exit code 1 and a line for each if an engine was killed.`,
   revoke: `
 Examples:
   holdfast revoke 17

@@ -17,6 +17,7 @@ import type { MountInfo } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
+import { explainBusy } from './busy.js'
 import { CommandError } from './errors.js'
 import {
   createEngine,
@@ -151,6 +152,8 @@ export function umount(mountpoint: string): void {
   } finally {
     close(fd)
   }
+  // Or we would be in the way ourselves, where we were started in it.
+  process.chdir('/')
   if (found?.type !== DATA_TYPE || !found.mountpoint.equals(path)) {
     throw new CommandError(`${showPath(path)}: not a Holdfast mount; 'holdfast status' lists them`)
   }
@@ -158,11 +161,9 @@ export function umount(mountpoint: string): void {
   const shown = showPath(found.mountpoint)
   const report = readReportIfAny(control)
   const leases = report.filter((record) => record.type === 'lease' && record.mountpoint === shown)
-  if (leases.length > 0) {
-    throw new CommandError(
-      `${shown}: Device or resource busy: ${leases.length} lease${leases.length > 1 ? 's' : ''} on it; 'holdfast leases ${shown}' names the holders`,
-    )
-  }
+  const mount = found
+  const busy = () => new CommandError(`${shown}: Device or resource busy: ${explainBusy(mount, report)}`)
+  if (leases.length > 0) throw busy()
   const engine = report.find((record) => record.type === 'mount')?.engine.pid
   const pidfd = engine === undefined ? null : openPidfd(engine)
   try {
@@ -170,10 +171,8 @@ export function umount(mountpoint: string): void {
     // The engine tidies up behind itself. With its process the last hold on the backing file system goes.
     if (pidfd !== null) waitReadable(pidfd, END_PATIENCE_MS)
   } catch (error) {
-    if (!isBusy(error)) throw error
-    throw new CommandError(
-      `${shown}: Device or resource busy: files on it are open, or it is somebody's working directory; 'fuser -vm ${shown}' names them`,
-    )
+    if (isBusy(error)) throw busy()
+    throw error
   }
 }
 

@@ -2,9 +2,11 @@
 import { HoldfastError } from '../client/error.js'
 import { controlEvents } from '../client/events.js'
 import { type EventRecord, formatOwners } from '../control/formats/records.js'
-import { liveEngines, removeDead } from '../daemon/main.js'
-import { LinuxError } from '../linux/error.js'
+import { DATA_TYPE, liveEngines, removeDead } from '../daemon/main.js'
+import { LinuxError, showPath } from '../linux/error.js'
 import { watchMounts, watchPriority } from '../linux/event-loop.js'
+import { writeAll } from '../linux/files.js'
+import { readMounts } from '../linux/mounts.js'
 import { CommandError } from './errors.js'
 import { below, formatOperation, formatRange, resolve } from './listings.js'
 import { print } from './output.js'
@@ -14,12 +16,13 @@ export interface WatchOptions {
   readonly json?: boolean | undefined
 }
 
-/** What reading events fails with when their engine has been killed. */
-const ENDED = new Set(['ENOTCONN', 'ECONNABORTED', 'ENODEV', 'ENOENT'])
+/** What reading events fails with when their engine has been killed: one that ends by itself ends them first. */
+const KILLED = new Set(['ENOTCONN', 'ECONNABORTED', 'ENODEV'])
 
 /**
  * Prints one line for each event until SIGINT or SIGTERM, until nobody reads them any more, or until the last
- * engine that is followed has ended. Without a path, engines that start meanwhile are followed as well.
+ * engine that is followed has ended. Without a path, engines that start meanwhile are followed as well. An engine
+ * that was killed is told of at once, and in the exit code.
  */
 export async function watch(path: string | undefined, options: WatchOptions): Promise<void> {
   removeDead()
@@ -28,14 +31,21 @@ export async function watch(path: string | undefined, options: WatchOptions): Pr
   const isWanted = place === null ? () => true : below(place)
   const end = new AbortController()
   const followed = new Map<string, Promise<void>>()
+  const mountpoints = new Map<string, string>()
   const show = async (control: string) => {
-    for await (const event of eventsUntilEnd(control, end.signal)) {
+    const onKilled = () => tellKilled(mountpoints.get(control) ?? control)
+    for await (const event of eventsUntilEnd(control, end.signal, onKilled)) {
       if (event.file !== undefined && !isWanted({ file: event.file })) continue
       print(options.json === true ? JSON.stringify(event) : formatEventLine(event))
     }
   }
   const follow = () => {
-    for (const control of only === null ? liveEngines() : [only]) {
+    const mounts = readMounts()
+    for (const control of only === null ? liveEngines(mounts) : [only]) {
+      const own = mounts.filter(({ type, source }) => type === DATA_TYPE && source.toString() === control)
+      // An engine is seen before its mounts are; when it has been killed, they may be gone.
+      if (own.length > 0)
+        mountpoints.set(control, own.map(({ mountpoint }) => showPath(mountpoint)).join(', '))
       if (!followed.has(control)) followed.set(control, show(control))
     }
   }
@@ -56,12 +66,25 @@ export async function watch(path: string | undefined, options: WatchOptions): Pr
   }
 }
 
-async function* eventsUntilEnd(control: string, signal: AbortSignal): AsyncGenerator<EventRecord> {
+async function* eventsUntilEnd(
+  control: string,
+  signal: AbortSignal,
+  onKilled: () => void,
+): AsyncGenerator<EventRecord> {
   try {
     yield* controlEvents(control, { signal })
   } catch (error) {
-    if (!(error instanceof HoldfastError && ENDED.has(error.code))) throw error
+    if (!(error instanceof HoldfastError)) throw error
+    if (KILLED.has(error.code)) onKilled()
+    // It ended between being found and being asked.
+    else if (error.code !== 'ENOENT') throw error
   }
+}
+
+function tellKilled(mountpoints: string): void {
+  const line = `${mountpoints}: its engine was killed: leases and pins there have ended and protect nothing; 'holdfast mount' or 'run' starts anew`
+  writeAll(2, Buffer.from(`holdfast: ${line}\n`))
+  process.exitCode = 1
 }
 
 /** Whoever reads our output may go without a further event coming, whose line would tell us. */

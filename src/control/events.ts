@@ -101,7 +101,11 @@ export class EventHub {
   }
 
   get hasReaders(): boolean {
-    return this.#queues.size > 0
+    return this.readerCount > 0
+  }
+
+  get readerCount(): number {
+    return this.#queues.size
   }
 
   /** @param visibleTo the users who may see it (R1); root sees everything. */

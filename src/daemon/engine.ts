@@ -110,7 +110,7 @@ export class Engine {
       mounts: () => this.#mountRecords(),
       facts: () => this.#facts(),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount() }),
+      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount(), tables: this.#tables() }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -446,6 +446,19 @@ export class Engine {
       facts.push(['features', [...mount.fileSystem.features].join(' ')])
     }
     return facts
+  }
+
+  #tables(): [string, number][] {
+    const sum = (count: (mount: DataMount) => number) =>
+      this.mounts.reduce((all, each) => all + count(each), 0)
+    return [
+      ['open-files', sum(({ fileSystem }) => fileSystem.openCount)],
+      ['requests', sum(({ session }) => session.pendingCount)],
+      ['io-jobs', this.#io.pendingCount],
+      ['event-readers', this.service.events.readerCount],
+      ['pin-contexts', this.service.contexts.size],
+      ['watched-processes', this.service.processes.watchedCount],
+    ]
   }
 
   *#mountRecords(): Iterable<MountRecord> {

@@ -9,10 +9,13 @@ const LEVELS = ['normal', 'exclusive'] as const
 export interface Served {
   readonly requests: number
   readonly inodes: number
+  /** Entries of other tables of the engine, by name. */
+  readonly tables: readonly (readonly [string, number])[]
 }
 
 export function collectMetrics(service: LeaseService, served: Served, version: string): MetricFamily[] {
   const { rules, counts } = service
+  const memory = process.memoryUsage()
   const leases = countLeases(service)
   let changesWaiting = 0
   let requestsWaiting = 0
@@ -55,6 +58,20 @@ export function collectMetrics(service: LeaseService, served: Served, version: s
       'holdfast_inodes',
       'Files and directories of the data mounts that the kernel remembers.',
       single(served.inodes),
+    ),
+    gauge(
+      'holdfast_table_entries',
+      'What else the engine keeps in mind, by table.',
+      served.tables.map(([table, value]) => ({ labels: { table }, value })),
+    ),
+    gauge(
+      'holdfast_memory_bytes',
+      'Memory of the engine: all that is resident, and what JavaScript has of it.',
+      [
+        { labels: { kind: 'resident' }, value: memory.rss },
+        { labels: { kind: 'heap' }, value: memory.heapUsed },
+        { labels: { kind: 'external' }, value: memory.external },
+      ],
     ),
   ]
 }

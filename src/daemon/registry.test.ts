@@ -1,5 +1,7 @@
-import { chownSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import type { MountInfo } from '../linux/mounts.js'
 import { testDirectory } from '../linux/test-directory.js'
@@ -17,6 +19,7 @@ import {
 } from './registry.js'
 
 const parent = testDirectory()
+const BUILT = path.join(import.meta.dirname, '..', '..', 'dist', 'daemon', 'registry.js')
 let count = 0
 
 /** A run directory of one test. */
@@ -172,11 +175,10 @@ describe('withRunLock', () => {
     const directory = `${parent}/under/umask`
     const before = process.umask(0o077)
     try {
-      expect(withRunLock(() => 7, directory)).toBe(7)
+      expect(withRunLock(() => statSync(directory).mode & 0o777, directory)).toBe(0o755)
     } finally {
       process.umask(before)
     }
-    expect(statSync(directory).mode & 0o777).toBe(0o755)
   })
 
   test('waits for another process, and lets go also when the action throws', async () => {
@@ -192,6 +194,49 @@ describe('withRunLock', () => {
     expect(performance.now() - before).toBeGreaterThan(20)
     expect(withRunLock(() => 1, directory)).toBe(1)
   })
+})
+
+describe('a run directory in /tmp', () => {
+  test('goes with the last that used it, the lock file too', () => {
+    const directory = fresh()
+    const [first, second] = withRunLock(() => [register(directory), register(directory)] as const, directory)
+    first.remove()
+    expect(existsSync(`${directory}/lock`)).toBe(true)
+    second.remove()
+    expect(existsSync(directory)).toBe(false)
+    expect(withRunLock(() => existsSync(`${directory}/lock`), directory)).toBe(true)
+    expect(existsSync(directory)).toBe(false)
+  })
+
+  test('stays while somebody has the lock, who tidies up then', () => {
+    const directory = fresh()
+    const place = register(directory)
+    withRunLock(() => {
+      place.remove()
+      expect(existsSync(`${directory}/lock`)).toBe(true)
+    }, directory)
+    expect(existsSync(directory)).toBe(false)
+  })
+
+  test.skipIf(!existsSync(BUILT))(
+    'the lock is one at a time all the same, however often its file goes (skipped before the first npm run build)',
+    async () => {
+      const directory = fresh()
+      const counter = `${parent}/counter`
+      writeFileSync(counter, '0')
+      // Each of them adds to a number in a file, which only works one at a time, and takes the directory away.
+      const script = `
+        const { readFileSync, writeFileSync } = require('node:fs')
+        const [built, directory, counter] = process.argv.slice(1)
+        const add = () => writeFileSync(counter, String(Number(readFileSync(counter, 'utf8')) + 1))
+        import(built).then(({ withRunLock }) => { for (let i = 0; i < 40; i++) withRunLock(add, directory) })`
+      const argv = ['-e', script, BUILT, directory, counter]
+      const runs = Array.from({ length: 3 }, () => promisify(execFile)(process.execPath, argv))
+      await Promise.all(runs)
+      expect(readFileSync(counter, 'utf8')).toBe('120')
+      expect(existsSync(directory)).toBe(false)
+    },
+  )
 })
 
 describe('liveEngines', () => {

@@ -17,7 +17,7 @@ import {
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { close, isWriteLocked, lock, open, tryWriteLock } from '../linux/files.js'
+import { close, isWriteLocked, lock, open, statFd, tryLock, tryWriteLock } from '../linux/files.js'
 import { FusermountError, removeMount } from '../linux/fusermount.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
 
@@ -63,13 +63,57 @@ function makeRunDirectory(directory: string): void {
 
 /** Held while somebody decides what to mount, so that two runs of one file do not both mount over it. */
 export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
-  makeRunDirectory(directory)
-  const fd = open(`${directory}/lock`, c.O_RDWR | c.O_CREAT, 0o600)
+  let fd = openRunLock(directory)
+  while (!isRunLock(fd, directory)) {
+    close(fd)
+    fd = openRunLock(directory)
+  }
   try {
-    lock(fd)
     return action()
   } finally {
+    tidyUp(directory)
     close(fd)
+  }
+}
+
+/** Waits for the lock, which may be of a file that has been removed by then: see `isRunLock`. */
+function openRunLock(directory: string): number {
+  for (;;) {
+    let fd: number
+    try {
+      makeRunDirectory(directory)
+      fd = open(`${directory}/lock`, c.O_RDWR | c.O_CREAT, 0o600)
+    } catch (error) {
+      // The directory was removed between these two lines.
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue
+      throw error
+    }
+    lock(fd)
+    return fd
+  }
+}
+
+/**
+ * Only the file that has the name now is the lock. Its name goes while it is locked: whoever waited for it then has
+ * the lock of a file that nobody else will ever open, and must ask for the new one.
+ */
+function isRunLock(fd: number, directory: string): boolean {
+  const named = lstatSync(`${directory}/lock`, { bigint: true, throwIfNoEntry: false })
+  return named !== undefined && named.ino === statFd(fd).ino
+}
+
+/**
+ * Takes a run directory in /tmp away when nothing is left in it but the lock, which the caller has; the others go
+ * with the session or the machine.
+ */
+function tidyUp(directory: string): void {
+  if (!isMakeshift(directory)) return
+  try {
+    if (readdirSync(directory).some((name) => name !== 'lock')) return
+    unlinkSync(`${directory}/lock`)
+    rmdirSync(directory)
+  } catch {
+    // Somebody has begun anew in it: it is theirs to tidy up.
   }
 }
 
@@ -96,8 +140,28 @@ export function register(directory = runDirectory()): Registration {
     const remove = () => {
       removePlace(control)
       close(lockFd)
+      tidyUpUnlocked(directory)
     }
     return { number, control, remove }
+  }
+}
+
+/**
+ * The same without the lock. It is not waited for: who has it may be asking this engine something. They tidy up when
+ * they are done.
+ */
+function tidyUpUnlocked(directory: string): void {
+  if (!isMakeshift(directory)) return
+  let fd: number
+  try {
+    fd = open(`${directory}/lock`, c.O_RDWR)
+  } catch {
+    return // Nothing to tidy up, or nothing of ours.
+  }
+  try {
+    if (tryLock(fd) && isRunLock(fd, directory)) tidyUp(directory)
+  } finally {
+    close(fd)
   }
 }
 

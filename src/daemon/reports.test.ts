@@ -25,7 +25,7 @@ function reporting() {
       ['kind', 'run'],
     ],
     controlMountId: () => -1,
-    served: () => ({ requests: 17, inodes: 1 }),
+    served: () => ({ requests: 17, inodes: 1, tables: [] }),
     command: (_command, done) => {
       done({ errno: 0, text: 'ok' })
       return null

@@ -58,9 +58,9 @@ export interface Deferred<T> {
   onInterrupt: (() => void) | null
 }
 
-/** `struct fuse_attr`. Times are seconds and nanoseconds; `ino` can exceed 2^53. */
+/** `struct fuse_attr`. Times are seconds and nanoseconds; `ino` can exceed 2^53, and is a bigint then at least. */
 export interface Attr {
-  ino: bigint
+  ino: number | bigint
   size: number
   blocks: number
   atime: number

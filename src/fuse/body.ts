@@ -3,6 +3,8 @@ import type { Struct } from './wire/struct.js'
 
 /** PATH_MAX: no name or link target in a request is longer, its NUL included. */
 const NAME_SIZE_MAX = 4096
+/** Views of names that begin and end before this are kept. */
+const KEPT_VIEW_END = 512
 
 /**
  * Reads the body of one request from front to back. One object serves all requests of a session.
@@ -12,12 +14,26 @@ export class RequestBody {
   private buffer: Buffer = Buffer.alloc(0)
   private at = 0
   private end = 0
+  /**
+   * Views of `buffer` by where they begin and how long they are. Names come at the same few places, and making a view
+   * of one costs as much as decoding the rest of its request.
+   */
+  private views: (Buffer | undefined)[][] = []
 
   /** @param end The first byte after the body; what the buffer holds beyond is an earlier request. */
   start(buffer: Buffer, at: number, end: number): void {
+    if (buffer !== this.buffer) this.views = []
     this.buffer = buffer
     this.at = at
     this.end = end
+  }
+
+  private view(start: number, end: number): Buffer {
+    if (end > KEPT_VIEW_END) return this.buffer.subarray(start, end)
+    this.views[start] ??= []
+    const sameStart = this.views[start]
+    sameStart[end] ??= this.buffer.subarray(start, end)
+    return sameStart[end]
   }
 
   decode<T>(struct: Pick<Struct, 'size'> & { decode(buffer: Buffer, at: number, end: number): T }): T {
@@ -48,7 +64,7 @@ export class RequestBody {
     if (nul === limit) throw new ProtocolError('a name has no NUL or is too long')
     if (nul === at) throw new ProtocolError('a name is empty')
     this.at = nul + 1
-    return buffer.subarray(at, nul + 1)
+    return this.view(at, nul + 1)
   }
 
   /** The last name of the message. */

@@ -54,14 +54,16 @@ export class DirectoryBuffer implements DirectoryPlusWriter {
     const { buffer, used, prefixSize } = this
     const end = used + aligned(prefixSize + dirent.size + name.length)
     if (entry !== null) putEntry(buffer, used, entry)
-    else buffer.fill(0, used, used + prefixSize)
+    else if (prefixSize > 0) buffer.fill(0, used, used + prefixSize)
     const at = used + prefixSize
     buffer.writeBigUInt64LE(ino, at + dirent.at.ino)
     writeU64(buffer, at + dirent.at.off, off)
     buffer.writeUInt32LE(name.length, at + dirent.at.namelen)
     buffer.writeUInt32LE(type, at + dirent.at.type)
-    buffer.set(name, at + dirent.size)
-    buffer.fill(0, at + dirent.size + name.length, end)
+    // Byte by byte: for so few, a call of a Buffer method costs several times as much.
+    const nameAt = at + dirent.size
+    for (let index = 0; index < name.length; index++) buffer[nameAt + index] = name[index] ?? 0
+    for (let index = nameAt + name.length; index < end; index++) buffer[index] = 0
     if (entry !== null && entry.nodeid !== 0) this.nodeids.push(entry.nodeid)
     this.used = end
     return true

@@ -12,7 +12,7 @@ import type {
   Statfs,
   StatxReply,
 } from './api.js'
-import { writeI64, writeU64 } from './wire/fields.js'
+import { writeI32, writeI64, writeU32, writeU64 } from './wire/fields.js'
 import * as s from './wire/structs.js'
 
 /** 2^31 seconds: longer validities are as good as for ever, and the kernel's jiffies must not overflow. */
@@ -22,28 +22,29 @@ function putValidity(buffer: Buffer, secondsAt: number, nsecAt: number, millisec
   const seconds = Math.min(Math.floor(milliseconds / 1000), VALID_SECONDS_MAX)
   writeU64(buffer, secondsAt, seconds)
   const nanoseconds = seconds === VALID_SECONDS_MAX ? 0 : Math.floor((milliseconds - seconds * 1000) * 1e6)
-  buffer.writeUInt32LE(nanoseconds, nsecAt)
+  writeU32(buffer, nsecAt, nanoseconds)
 }
 
 /** `struct fuse_attr`, 88 bytes. */
 export function putAttr(buffer: Buffer, at: number, value: Attr): number {
   const offset = s.attr.at
-  buffer.writeBigUInt64LE(value.ino, at + offset.ino)
+  if (typeof value.ino === 'number') writeU64(buffer, at + offset.ino, value.ino)
+  else buffer.writeBigUInt64LE(value.ino, at + offset.ino)
   writeU64(buffer, at + offset.size, value.size)
   writeU64(buffer, at + offset.blocks, value.blocks)
   writeI64(buffer, at + offset.atime, value.atime)
   writeI64(buffer, at + offset.mtime, value.mtime)
   writeI64(buffer, at + offset.ctime, value.ctime)
-  buffer.writeUInt32LE(value.atimeNsec, at + offset.atimensec)
-  buffer.writeUInt32LE(value.mtimeNsec, at + offset.mtimensec)
-  buffer.writeUInt32LE(value.ctimeNsec, at + offset.ctimensec)
-  buffer.writeUInt32LE(value.mode, at + offset.mode)
-  buffer.writeUInt32LE(value.nlink, at + offset.nlink)
-  buffer.writeUInt32LE(value.uid, at + offset.uid)
-  buffer.writeUInt32LE(value.gid, at + offset.gid)
-  buffer.writeUInt32LE(value.rdev, at + offset.rdev)
-  buffer.writeUInt32LE(value.blksize, at + offset.blksize)
-  buffer.writeUInt32LE(value.flags, at + offset.flags)
+  writeU32(buffer, at + offset.atimensec, value.atimeNsec)
+  writeU32(buffer, at + offset.mtimensec, value.mtimeNsec)
+  writeU32(buffer, at + offset.ctimensec, value.ctimeNsec)
+  writeU32(buffer, at + offset.mode, value.mode)
+  writeU32(buffer, at + offset.nlink, value.nlink)
+  writeU32(buffer, at + offset.uid, value.uid)
+  writeU32(buffer, at + offset.gid, value.gid)
+  writeU32(buffer, at + offset.rdev, value.rdev)
+  writeU32(buffer, at + offset.blksize, value.blksize)
+  writeU32(buffer, at + offset.flags, value.flags)
   return s.attr.size
 }
 
@@ -51,7 +52,7 @@ export function putAttr(buffer: Buffer, at: number, value: Attr): number {
 export function putAttrReply(buffer: Buffer, at: number, value: AttrReply): number {
   const offset = s.attrOut.at
   putValidity(buffer, at + offset.attr_valid, at + offset.attr_valid_nsec, value.attrValidMs)
-  buffer.writeUInt32LE(0, at + offset.dummy)
+  writeU32(buffer, at + offset.dummy, 0)
   putAttr(buffer, at + offset.attr, value.attr)
   return s.attrOut.size
 }
@@ -71,8 +72,8 @@ export function putEntry(buffer: Buffer, at: number, value: EntryReply): number 
 export function putOpen(buffer: Buffer, at: number, value: OpenReply): number {
   const offset = s.openOut.at
   writeU64(buffer, at + offset.fh, value.fh)
-  buffer.writeUInt32LE(value.openFlags, at + offset.open_flags)
-  buffer.writeInt32LE(value.backingId, at + offset.backing_id)
+  writeU32(buffer, at + offset.open_flags, value.openFlags)
+  writeI32(buffer, at + offset.backing_id, value.backingId)
   return s.openOut.size
 }
 
@@ -83,8 +84,8 @@ export function putCreate(buffer: Buffer, at: number, value: CreateReply): numbe
 
 /** Also `fuse_write_out`, `fuse_getxattr_out` and `fuse_poll_out`: a 32-bit number and padding. */
 export function putPadded32(buffer: Buffer, at: number, value: number): number {
-  buffer.writeUInt32LE(value, at)
-  buffer.writeUInt32LE(0, at + 4)
+  writeU32(buffer, at, value)
+  writeU32(buffer, at + 4, 0)
   return 8
 }
 

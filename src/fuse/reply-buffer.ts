@@ -1,3 +1,4 @@
+import { writeI32, writeU32 } from './wire/fields.js'
 import { outHeader, statxOut } from './wire/structs.js'
 
 /** Where the body of a reply starts. */
@@ -26,10 +27,10 @@ export class ReplyBuffer {
   finish(uniqueLow: number, uniqueHigh: number, error: number): readonly Uint8Array[] {
     const { bytes, bodySize, data } = this
     const dataSize = data === null ? 0 : data.length
-    bytes.writeUInt32LE(BODY + bodySize + dataSize, outHeader.at.len)
-    bytes.writeInt32LE(error, outHeader.at.error)
-    bytes.writeUInt32LE(uniqueLow, outHeader.at.unique)
-    bytes.writeUInt32LE(uniqueHigh, outHeader.at.unique + 4)
+    writeU32(bytes, outHeader.at.len, BODY + bodySize + dataSize)
+    writeI32(bytes, outHeader.at.error, error)
+    writeU32(bytes, outHeader.at.unique, uniqueLow)
+    writeU32(bytes, outHeader.at.unique + 4, uniqueHigh)
     let head = this.heads[bodySize]
     if (head === undefined) {
       head = [bytes.subarray(0, BODY + bodySize)]

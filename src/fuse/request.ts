@@ -2,7 +2,7 @@ import type { Deferred, RequestInfo, SecurityContext } from './api.js'
 import type { DirectoryBuffer } from './directory.js'
 import { decodeExtensions, NO_EXTENSIONS } from './extensions.js'
 import { ProtocolError } from './wire/errors.js'
-import { readU64 } from './wire/fields.js'
+import { readU16, readU32, readU64 } from './wire/fields.js'
 import { inHeader } from './wire/structs.js'
 
 /** Makes the Deferred of a request: the session's business. */
@@ -44,16 +44,16 @@ export class Request implements RequestInfo {
    */
   constructor(buffer: Buffer, length: number, deferrer: Deferrer) {
     this.deferrer = deferrer
-    this.opcode = buffer.readUInt32LE(inHeader.at.opcode)
-    this.uniqueLow = buffer.readUInt32LE(UNIQUE)
-    this.uniqueHigh = buffer.readUInt32LE(UNIQUE + 4)
+    this.opcode = readU32(buffer, inHeader.at.opcode)
+    this.uniqueLow = readU32(buffer, UNIQUE)
+    this.uniqueHigh = readU32(buffer, UNIQUE + 4)
     this.nodeid = readU64(buffer, inHeader.at.nodeid)
-    this.uid = buffer.readUInt32LE(inHeader.at.uid)
-    this.gid = buffer.readUInt32LE(inHeader.at.gid)
-    this.pid = buffer.readUInt32LE(inHeader.at.pid)
-    const announced = buffer.readUInt32LE(inHeader.at.len)
+    this.uid = readU32(buffer, inHeader.at.uid)
+    this.gid = readU32(buffer, inHeader.at.gid)
+    this.pid = readU32(buffer, inHeader.at.pid)
+    const announced = readU32(buffer, inHeader.at.len)
     if (announced !== length) throw new ProtocolError(`${announced} bytes announced, ${length} read`)
-    const extensionSize = buffer.readUInt16LE(inHeader.at.total_extlen) * EXTENSION_UNIT
+    const extensionSize = readU16(buffer, inHeader.at.total_extlen) * EXTENSION_UNIT
     this.bodyEnd = length - extensionSize
     if (this.bodyEnd < inHeader.size) throw new ProtocolError('extensions reach into the header')
     const extensions = extensionSize === 0 ? NO_EXTENSIONS : decodeExtensions(buffer, this.bodyEnd, length)

@@ -133,6 +133,14 @@ export function isWriteLocked(fd: number): boolean {
   return lock.readInt16LE(0) === c.F_WRLCK
 }
 
+/** The same lock as `lock`, if it can be had at once. */
+export function tryLock(fd: number): boolean {
+  const result = raw.flock(fd, c.LOCK_EX | c.LOCK_NB)
+  if (result === -Errno.EAGAIN) return false
+  check(result, 'flock')
+  return true
+}
+
 /** Takes an advisory lock and waits for it. */
 export function lock(fd: number): void {
   let result: number

@@ -9,6 +9,7 @@ const EPOLL_CTL_ADD = 1
 const EPOLL_CTL_DEL = 2
 const EPOLLIN = 1
 const EVENT_SIZE = process.arch === 'x64' ? 12 : 16
+const EVENT_WORDS = EVENT_SIZE / 4
 const DATA_OFFSET = process.arch === 'x64' ? 4 : 8
 const BATCH = 64
 
@@ -25,6 +26,7 @@ export function waitReadable(fd: number, timeoutMs: number): boolean {
 class Epoll {
   readonly fd = check(raw.epollCreate1(O_CLOEXEC), 'epoll_create1')
   readonly #events = Buffer.alloc(EVENT_SIZE * BATCH)
+  readonly #words = new Int32Array(this.#events.buffer, this.#events.byteOffset, EVENT_WORDS * BATCH)
 
   add(fd: number, events: number): void {
     const event = Buffer.alloc(EVENT_SIZE)
@@ -44,11 +46,11 @@ class Epoll {
   }
 
   readyFd(index: number): number {
-    return this.#events.readInt32LE(index * EVENT_SIZE + DATA_OFFSET)
+    return this.#words[index * EVENT_WORDS + DATA_OFFSET / 4] ?? -1
   }
 
   readyEvents(index: number): number {
-    return this.#events.readUInt32LE(index * EVENT_SIZE)
+    return this.#words[index * EVENT_WORDS] ?? 0
   }
 
   close(): void {

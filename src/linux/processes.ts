@@ -121,6 +121,8 @@ export interface FileMapping {
   readonly minor: number
   readonly start: number
   readonly end: number
+  /** As the kernel names it, with a newline as `\\012`. */
+  readonly path: Buffer
 }
 
 /** The file mappings of a process (proc(5), maps). Empty if it is gone or may not be looked at. */
@@ -129,9 +131,9 @@ export function readMappings(pid: number): FileMapping[] {
   const mappings: FileMapping[] = []
   if (bytes === null) return mappings
   for (const line of bytes.toString('latin1').split('\n')) {
-    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+)/.exec(line)
+    const match = /^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/.exec(line)
     if (match === null) continue
-    const [, from = '', to = '', offset = '', major = '', minor = '', ino = '0'] = match
+    const [, from = '', to = '', offset = '', major = '', minor = '', ino = '0', path = ''] = match
     if (ino === '0') continue
     const start = Number.parseInt(offset, 16)
     mappings.push({
@@ -140,6 +142,7 @@ export function readMappings(pid: number): FileMapping[] {
       minor: Number.parseInt(minor, 16),
       start,
       end: start + Number.parseInt(to, 16) - Number.parseInt(from, 16),
+      path: Buffer.from(path, 'latin1'),
     })
   }
   return mappings

@@ -2,6 +2,7 @@
 import type { Attr, AttrReply, EntryReply, Statfs } from '../fuse/api.js'
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
+import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
@@ -26,10 +27,15 @@ export function hasSetidBits(mode: number): boolean {
   return (mode & S_IFMT) === S_IFREG && (mode & (S_ISUID | S_ISGID)) !== 0
 }
 
+/** The inode number, as a bigint only where no number is exact: a bigint costs as much as the rest of the attributes. */
+function inodeNumber(stat: Statx): number | bigint {
+  return stat.inoHigh < 0x20_0000 ? stat.inoHigh * 0x1_0000_0000 + stat.inoLow : stat.ino
+}
+
 export function attrOf(stat: Statx): Attr {
   const { atime, mtime, ctime } = stat
   return {
-    ino: stat.ino,
+    ino: inodeNumber(stat),
     size: stat.size,
     blocks: stat.blocks,
     atime: atime.seconds,
@@ -62,13 +68,13 @@ export function attrReply(inode: Inode, stat: Statx, options: PassthroughOptions
   return { attr: attrOf(stat), attrValidMs: attrValidMs(stat, options) }
 }
 
-export function entryReply(inode: Inode, stat: Statx, options: PassthroughOptions): EntryReply {
-  inode.hasSetid = hasSetidBits(stat.mode)
-  inode.toldAtMs = options.nowMs()
+/** Tells the kernel of a file that was just seen under this name, and counts the lookup. */
+export function tellEntry(core: Core, stat: Statx, parent: Inode, nameZ: Buffer): EntryReply {
+  const { tree, options } = core
   return {
     attr: attrOf(stat),
     attrValidMs: attrValidMs(stat, options),
-    nodeid: inode.nodeid,
+    nodeid: tree.inodes.tell(stat, parent, nameZ, hasSetidBits(stat.mode), options.nowMs()),
     generation: 0,
     entryValidMs: options.entryValidMs,
   }
@@ -80,7 +86,7 @@ export function negativeEntry(options: PassthroughOptions): EntryReply {
 }
 
 const NO_ATTR: Attr = {
-  ino: 0n,
+  ino: 0,
   size: 0,
   blocks: 0,
   atime: 0,

@@ -31,8 +31,11 @@ export class BackingIds {
   private readonly idleCountMax: number
   /** Inodes with an id and no user, the one that has been idle longest first. */
   private readonly idle = new Set<Inode>()
-  private readonly openArgs = Buffer.alloc(16)
-  private readonly closeArgs = Buffer.alloc(4)
+  /** `struct fuse_backing_map`: the descriptor comes first. */
+  private readonly openArgs = new Int32Array(4)
+  private readonly openBytes = new Uint8Array(this.openArgs.buffer)
+  private readonly closeArgs = new Int32Array(1)
+  private readonly closeBytes = new Uint8Array(this.closeArgs.buffer)
   /** Kernels before 6.17 want a descriptor that is open for reading. */
   private takesPathFd = true
   /** Has the kernel agreed to FUSE_PASSTHROUGH, and not refused to do it since? */
@@ -139,13 +142,13 @@ export class BackingIds {
   }
 
   private backingOpen(fd: number): number {
-    this.openArgs.writeInt32LE(fd, 0)
-    return raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_OPEN, this.openArgs)
+    this.openArgs[0] = fd
+    return raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_OPEN, this.openBytes)
   }
 
   private unregister(use: InodeUse): void {
-    this.closeArgs.writeInt32LE(use.backingId, 0)
-    raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_CLOSE, this.closeArgs)
+    this.closeArgs[0] = use.backingId
+    raw.ioctl(this.fuseFd, DEVICE_IOCTLS.FUSE_DEV_IOC_BACKING_CLOSE, this.closeBytes)
     use.backingId = 0
   }
 }

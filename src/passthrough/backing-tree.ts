@@ -20,7 +20,7 @@ const OWN_FD_COUNT = 40
 const PATH_FD_COUNT_MAX = 10_000
 const SPARE_FD_COUNT_MAX = 64
 
-function fdLimit(): number {
+function readFdLimit(): number {
   const limits = Buffer.alloc(16)
   check(raw.prlimit(0, c.RLIMIT_NOFILE, null, limits), 'prlimit')
   return Number(limits.readBigUInt64LE(0))
@@ -53,6 +53,7 @@ export class BackingTree implements InodeHome {
    * have opened all that the engine may, those that open nothing must not notice.
    */
   private readonly spareFd: number
+  private readonly fdLimit: number
   /** Has a descriptor been among the spare ones since we last made sure? */
   private isNearLimit = false
   private readonly calls: Calls
@@ -65,9 +66,9 @@ export class BackingTree implements InodeHome {
     this.dropped = dropped
     const rootStat = new Statx().read(rootFd, EMPTY_PATH, c.AT_EMPTY_PATH)
     this.inodes = new InodeTable(rootStat, this, (inode) => this.drop(inode))
-    const limit = fdLimit()
-    this.spareFd = limit - Math.min(SPARE_FD_COUNT_MAX, Math.floor(limit * 0.4))
-    const pathFdCountMax = fdCountMax === 0 ? defaultPathFdCount(limit) : fdCountMax
+    this.fdLimit = readFdLimit()
+    this.spareFd = this.fdLimit - Math.min(SPARE_FD_COUNT_MAX, Math.floor(this.fdLimit * 0.4))
+    const pathFdCountMax = fdCountMax === 0 ? defaultPathFdCount(this.fdLimit) : fdCountMax
     this.fds = new FdCache(pathFdCountMax, (inode) => this.evict(inode))
     this.inodes.root.fd = rootFd
     const procPath = Buffer.from('/proc/self/fd\0')
@@ -198,21 +199,27 @@ export class BackingTree implements InodeHome {
     return fd
   }
 
-  /** May a program's open keep a descriptor of ours? If not, the program is to be told EMFILE. */
-  hasRoom(): boolean {
+  /**
+   * May a program's open keep a descriptor of ours? If not, the program is to be told EMFILE. A listing may take from
+   * the first half of the spare ones: programs that keep files open are not to keep others from looking around.
+   */
+  hasRoom(what: 'file' | 'listing'): boolean {
     if (!this.isNearLimit) return true
-    if (!this.isSpareFree()) {
+    const endFd = what === 'file' ? this.spareFd : (this.spareFd + this.fdLimit) >> 1
+    let fd = this.lowestFreeFd()
+    if (fd >= endFd) {
       this.fds.trim(this.fds.size >> 1)
-      if (!this.isSpareFree()) return false
+      fd = this.lowestFreeFd()
     }
-    this.isNearLimit = false
-    return true
+    if (fd < this.spareFd) this.isNearLimit = false
+    return fd < endFd
   }
 
-  private isSpareFree(): boolean {
+  private lowestFreeFd(): number {
     const fd = raw.openat(this.procFd, DOT, c.O_PATH | c.O_CLOEXEC, 0)
-    if (fd >= 0) raw.close(fd)
-    return fd >= 0 && fd < this.spareFd
+    if (fd < 0) return this.fdLimit
+    raw.close(fd)
+    return fd
   }
 
   /** Opens the file of an inode for I/O. Neither creates nor truncates. */

@@ -3,24 +3,22 @@ import type { Answer, CreateReply, EntryReply, RequestInfo } from '../fuse/api.j
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import { unpackDevice } from './attributes.js'
+import { tellEntry, unpackDevice } from './attributes.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import { hasCapability, isInGroup } from './identity.js'
 import type { Inode } from './inode-table.js'
 import type { Job, Maker } from './io-jobs.js'
-import { type Names, nameString } from './names.js'
+import { nameBytes, nameString } from './names.js'
 import { OpenFiles } from './open-files.js'
 
 const MODE_BITS = 0o7777
 
 export class Creating {
   private readonly core: Core
-  private readonly names: Names
 
-  constructor(core: Core, names: Names) {
+  constructor(core: Core) {
     this.core = core
-    this.names = names
   }
 
   mkdir(request: RequestInfo, nameZ: Buffer, mode: number, umask: number): Answer<EntryReply> {
@@ -80,7 +78,7 @@ export class Creating {
     const { result } = calls.here(making) ?? (yield making)
     if (result < 0) return result
     const looked = yield* tree.statAt(fd, name)
-    return looked < 0 ? looked : this.names.entry(stat, parent, name)
+    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 
   /** Who makes something in `parent`. */
@@ -132,7 +130,7 @@ export class Creating {
     const { tree } = this.core
     const parentFd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('file')) return -Errno.EMFILE
     const job: Job = {
       kind: 'create',
       fd: parentFd,
@@ -161,7 +159,7 @@ export class Creating {
       raw.close(fd)
       return looked
     }
-    const entry = this.names.entry(stat, parent, name ?? '')
+    const entry = tellEntry(this.core, stat, parent, nameBytes(name ?? ''))
     const inode = tree.inodes.get(entry.nodeid)
     if (name === null) this.keepNameless(inode, fd)
     const handle = yield* files.openCreated(fd, inode, flags, request.pid, request.uid)

@@ -12,7 +12,7 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import { O_NOATIME, O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
 import { STATX_SIZE } from '../linux/stat.js'
-import { entryReply } from './attributes.js'
+import { tellEntry } from './attributes.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
@@ -159,7 +159,7 @@ export class Directories {
 
   private *openDirectory(inode: Inode, flags: number): Steps<Answer<OpenReply>> {
     const { tree, files } = this.core
-    if (!tree.hasRoom()) return -Errno.EMFILE
+    if (!tree.hasRoom('listing')) return -Errno.EMFILE
     const fd = yield* tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
     const handle = new DirectoryHandle(files.takeFh(), inode, fd)
@@ -259,7 +259,7 @@ export class Directories {
     writer: DirectoryPlusWriter,
     looks: Looks,
   ): boolean {
-    const { calls, tree, stat, options } = this.core
+    const { calls, stat } = this.core
     const name = nameZ.subarray(0, nameZ.length - 1)
     const looked = takeLook(looks)
     if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
@@ -274,11 +274,9 @@ export class Directories {
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
     if (result < 0 || stat.mode === 0)
       return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const inode = tree.inodes.see(stat, handle.inode, nameZ)
-    const entry = entryReply(inode, stat, options)
+    const entry = tellEntry(this.core, stat, handle.inode, nameZ)
     const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
     assert(isAdded, 'an entry that fits was not taken')
-    inode.nlookup++
     return true
   }
 
@@ -288,11 +286,8 @@ export class Directories {
    */
   private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
     const { tree, options } = this.core
-    const inode = tree.inodes.findListed(handle.inode, handle.entryIno)
-    if (inode === undefined || inode.nlookup === 0 || inode.hasSetid) return false
-    if (inode.parentSlot !== handle.inode.slot || !inode.hasName || !inode.isCalled(nameZ)) return false
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
-    return options.nowMs() - inode.toldAtMs < validMs / 2
+    return tree.inodes.wasTold(handle.inode, handle.entryIno, nameZ, options.nowMs() - validMs / 2)
   }
 
   fsyncdir(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {

@@ -97,7 +97,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     features: new Set(),
   }
   const names = new Names(core)
-  const creating = new Creating(core, names)
+  const creating = new Creating(core)
   const attributes = new SettingAttributes(core)
   const opening = new Opening(core, attributes)
   const data = new Data(core, kind === 'memory')

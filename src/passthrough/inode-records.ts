@@ -28,7 +28,6 @@ export const W = {
   nextByIno: 15,
 } as const
 export const RECORD_WORDS = 16
-export const RECORD_DOUBLES = RECORD_WORDS / 2
 
 export const FLAG = { isUsed: 1, hasName: 2, hasSetid: 4, isBigAndUnlinked: 8 } as const
 export const TYPE_SHIFT = 4
@@ -256,7 +255,7 @@ export class InodeRecords {
 
   chunk(slot: number): Chunk {
     const chunk = this.chunks[slot >>> CHUNK_BITS]
-    assert(chunk !== undefined, `there is no record ${slot}`)
+    assert(chunk !== undefined, 'there is no such record')
     return chunk
   }
 

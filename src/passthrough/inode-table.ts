@@ -129,22 +129,6 @@ export class Inode implements FileNode, FdHolder {
     return this.bits >>> DEVICE_SHIFT
   }
 
-  /** Lookups that the kernel will FORGET. */
-  get nlookup(): number {
-    return this.chunk.doubles[this.double + D.nlookup] ?? 0
-  }
-  set nlookup(count: number) {
-    this.chunk.doubles[this.double + D.nlookup] = count
-  }
-
-  /** When the kernel was last given its name and attributes (`nowMs`). */
-  get toldAtMs(): number {
-    return this.chunk.doubles[this.double + D.toldAtMs] ?? 0
-  }
-  set toldAtMs(timeMs: number) {
-    this.chunk.doubles[this.double + D.toldAtMs] = timeMs
-  }
-
   get parent(): Inode | null {
     const slot = this.parentSlot
     return slot === 0 ? null : this.table.at(slot)
@@ -259,6 +243,7 @@ export class InodeTable {
   private objectCountMax = IDLE_OBJECT_COUNT_MAX
   /** Devices as numbers that fit into a record. */
   private readonly devices = new Map<number, number>()
+  private lastDevice = { number: -1, device: 0 }
   private nextNodeid = ROOT_NODEID
   /** Called when an inode is out of the table: its descriptor is to be closed. */
   private readonly drop: (inode: Inode) => void
@@ -266,8 +251,10 @@ export class InodeTable {
   constructor(rootStat: Statx, home: InodeHome, drop: (inode: Inode) => void) {
     this.home = home
     this.drop = drop
-    this.root = this.add(rootStat, null, NO_NAME)
-    this.root.nlookup = 1
+    const slot = this.add(rootStat, 0, NO_NAME)
+    // The kernel never forgets it.
+    this.records.chunk(slot).doubles[(this.records.at(slot) >>> 1) + D.nlookup] = 1
+    this.root = this.at(slot)
   }
 
   get size(): number {
@@ -317,9 +304,13 @@ export class InodeTable {
 
   /** The inode of the file that `stat` describes, if it is known. */
   find(stat: Statx): Inode | undefined {
-    const device = this.devices.get(deviceNumber(stat))
-    if (device === undefined) return undefined
+    const slot = this.findSlot(stat)
+    return slot === 0 ? undefined : this.at(slot)
+  }
+
+  private findSlot(stat: Statx): number {
     const { records } = this
+    const device = this.deviceOf(stat)
     const { inoLow, inoHigh } = stat
     const born = birth(stat)
     const type = typeBits(stat.mode)
@@ -328,50 +319,85 @@ export class InodeTable {
       const { words, doubles } = records.chunk(slot)
       const at = records.at(slot)
       const bits = words[at + W.bits] ?? 0
-      if (doubles[(at >>> 1) + D.birth] === born && ((bits >>> TYPE_SHIFT) & 15) === type)
-        return this.at(slot)
+      if (doubles[(at >>> 1) + D.birth] === born && ((bits >>> TYPE_SHIFT) & 15) === type) return slot
     }
-    return undefined
+    return 0
   }
 
-  /** The inode with this number on the device of a directory, as a listing names it: it may be another by now. */
-  findListed(directory: Inode, ino: bigint): Inode | undefined {
+  /**
+   * Was the kernel told since `sinceMs` that this name in the directory leads to the inode with this number, as a
+   * listing names it? It may be another by now. One with setuid bits does not count: see `attrValidMs`.
+   */
+  wasTold(directory: Inode, ino: bigint, nameZ: Uint8Array, sinceMs: number): boolean {
     const low = Number(BigInt.asUintN(32, ino))
     const slot = this.records.findIno(low, Number(ino >> 32n), directory.device)
-    return slot === 0 ? undefined : this.at(slot)
+    if (slot === 0) return false
+    const chunk = this.records.chunk(slot)
+    const at = this.records.at(slot)
+    const { words, doubles } = chunk
+    const flags = (words[at + W.bits] ?? 0) & (FLAG.hasName | FLAG.hasSetid)
+    return (
+      flags === FLAG.hasName &&
+      words[at + W.parent] === directory.slot &&
+      (doubles[(at >>> 1) + D.nlookup] ?? 0) > 0 &&
+      (doubles[(at >>> 1) + D.toldAtMs] ?? 0) > sinceMs &&
+      chunk.isCalled(at, nameZ)
+    )
   }
 
-  /** The inode of a file that was just seen under this name: known or new. Counts no lookup. */
-  see(stat: Statx, parent: Inode, nameZ: Uint8Array): Inode {
-    const known = this.find(stat)
-    if (known === undefined) return this.add(stat, parent, nameZ)
-    if (known.parentSlot !== parent.slot || !known.hasName || !known.isCalled(nameZ)) {
-      this.place(known, parent, nameZ)
+  /**
+   * Notes that the kernel is told of a file that was just seen under this name, known or new, and counts a lookup. Of
+   * most files nothing else is ever asked, so no object is made.
+   * @returns its nodeid.
+   */
+  tell(stat: Statx, parent: Inode, nameZ: Uint8Array, hasSetid: boolean, nowMs: number): number {
+    const slot = this.seeSlot(stat, parent, nameZ)
+    const { words, doubles } = this.records.chunk(slot)
+    const at = this.records.at(slot)
+    const bits = words[at + W.bits] ?? 0
+    words[at + W.bits] = hasSetid ? bits | FLAG.hasSetid : bits & ~FLAG.hasSetid
+    const double = at >>> 1
+    doubles[double + D.nlookup] = (doubles[double + D.nlookup] ?? 0) + 1
+    doubles[double + D.toldAtMs] = nowMs
+    return doubles[double + D.nodeid] ?? 0
+  }
+
+  private seeSlot(stat: Statx, parent: Inode, nameZ: Uint8Array): number {
+    const slot = this.findSlot(stat)
+    if (slot === 0) return this.add(stat, parent.slot, nameZ)
+    const chunk = this.records.chunk(slot)
+    const at = this.records.at(slot)
+    const hasName = ((chunk.words[at + W.bits] ?? 0) & FLAG.hasName) !== 0
+    if (!hasName || chunk.words[at + W.parent] !== parent.slot || !chunk.isCalled(at, nameZ)) {
+      this.place(this.at(slot), parent, nameZ)
     }
-    return known
+    return slot
   }
 
-  private add(stat: Statx, parent: Inode | null, nameZ: Uint8Array): Inode {
+  /** @param parent the record of its parent; 0 for the root. @returns its record. */
+  private add(stat: Statx, parent: number, nameZ: Uint8Array): number {
     const { records } = this
     const bits = FLAG.hasName | (typeBits(stat.mode) << TYPE_SHIFT) | (this.deviceOf(stat) << DEVICE_SHIFT)
     const slot = records.add(this.nextNodeid++, stat.inoLow, stat.inoHigh, bits, nameZ)
     const { words, doubles } = records.chunk(slot)
     const at = records.at(slot)
-    words[at + W.parent] = parent?.slot ?? 0
+    words[at + W.parent] = parent
     doubles[(at >>> 1) + D.birth] = birth(stat)
     doubles[(at >>> 1) + D.toldAtMs] = Number.NEGATIVE_INFINITY
-    if (parent !== null) this.countChild(parent.slot, 1)
-    return this.makeObject(slot)
+    if (parent !== 0) this.countChild(parent, 1)
+    return slot
   }
 
   private deviceOf(stat: Statx): number {
     const number = deviceNumber(stat)
+    if (number === this.lastDevice.number) return this.lastDevice.device
     let device = this.devices.get(number)
     if (device === undefined) {
       device = this.devices.size
       assert(device < 1 << (32 - DEVICE_SHIFT), 'too many devices')
       this.devices.set(number, device)
     }
+    this.lastDevice = { number, device }
     return device
   }
 

@@ -2,8 +2,7 @@
 import { type Answer, type EntryReply, OK, type Ok, type RequestInfo } from '../fuse/api.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import type { Statx } from '../linux/stat.js'
-import { entryReply, negativeEntry } from './attributes.js'
+import { negativeEntry, tellEntry } from './attributes.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
@@ -18,7 +17,7 @@ export function nameString(nameZ: Buffer): string {
   return nameZ.toString('latin1', 0, nameZ.length - 1)
 }
 
-function nameBytes(name: string): Buffer {
+export function nameBytes(name: string): Buffer {
   return Buffer.from(`${name}\0`, 'latin1')
 }
 
@@ -42,14 +41,7 @@ export class Names {
     const job = { kind: 'stat-at', fd, name } as const
     const { result } = calls.here(job) ?? (yield job)
     if (result === ENOENT) return negativeEntry(options)
-    return result < 0 ? result : this.entry(stat, parent, name)
-  }
-
-  /** Answers with a file that was just looked at, and counts the lookup. */
-  entry(stat: Statx, parent: Inode, name: string): EntryReply {
-    const inode = this.core.tree.inodes.see(stat, parent, nameBytes(name))
-    inode.nlookup++
-    return entryReply(inode, stat, this.core.options)
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 
   forget(nodeid: number, nlookup: number): void {
@@ -194,7 +186,7 @@ export class Names {
     const { result } = calls.here(job) ?? (yield job)
     if (result < 0) return result
     const looked = yield* tree.statFd(fileFd)
-    return looked < 0 ? looked : this.entry(stat, parent, name)
+    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 }
 

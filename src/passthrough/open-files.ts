@@ -185,7 +185,7 @@ export class OpenFiles {
   }
 
   private *openData(inode: Inode, programFlags: number): Steps<number> {
-    if (!this.tree.hasRoom()) return -Errno.EMFILE
+    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = yield* this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.

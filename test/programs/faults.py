@@ -54,7 +54,9 @@ class Opened:
 
 def write_at(path, flags, size, offset, then=None):
     with Opened(path, flags) as fd:
-        os.pwrite(fd, b'y' * size, offset)
+        done = 0
+        while done < size:
+            done += os.pwrite(fd, b'y' * (size - done), offset + done)
         if then is not None:
             then(fd)
 
@@ -232,7 +234,7 @@ OPERATIONS = {
     'listxattr': ['listxattr'],
     'removexattr': ['removexattr'],
     'setattr': ['truncate', 'truncate to grow', 'ftruncate', 'chmod', 'chown', 'utimens'],
-    'fallocate': ['fallocate', 'punch a hole', 'zero a range'],
+    'fallocate': ['punch a hole', 'zero a range'],
     'lseek': ['seek for data'],
     'copyFileRange': ['copy_file_range'],
     'readlink': ['readlink'],
@@ -247,7 +249,7 @@ ERRNOS = ('EIO', 'ENOSPC', 'EDQUOT', 'EROFS', 'ESTALE', 'EMFILE')
 def served(faults, directories):
     for index, (operation, names) in enumerate(OPERATIONS.items()):
         # All of them for what meets them most; of the others each gets another.
-        for name in ERRNOS if operation in ('write', 'create') else (ERRNOS[index % len(ERRNOS)],):
+        for name in ERRNOS if operation == 'write' else (ERRNOS[index % len(ERRNOS)],):
             for call in names:
                 with open(faults, 'w') as file:
                     file.write(f'{operation} {getattr(errno, name)}\n')

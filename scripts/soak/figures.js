@@ -1,0 +1,114 @@
+/** What an engine has of everything, asked of the kernel where that knows it, else of `metrics`. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const METRICS_PATIENCE_MS = 30_000
+
+/**
+ * @typedef {object} Engine
+ * @property {number} pid
+ * @property {string} control Its control directory.
+ * @property {readonly string[]} connections /sys/fs/fuse/connections/N of its mounts.
+ */
+
+/** @param {number} pid */
+function descriptorsOf(pid) {
+  return readdirSync(`/proc/${pid}/fd`)
+}
+
+/** What epoll and inotify descriptors watch: a line of fdinfo each. @param {number} pid */
+function countWatches(pid) {
+  let count = 0
+  for (const fd of descriptorsOf(pid)) {
+    let text = ''
+    try {
+      text = readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1')
+    } catch (error) {
+      // Descriptors go between listing and reading; an engine that is gone is noticed by who reads its metrics.
+      if (!(error instanceof Error)) throw error
+    }
+    count += text.match(/^(?:tfd:|inotify wd:)/gm)?.length ?? 0
+  }
+  return count
+}
+
+/** @param {string} text @returns {Map<string, number>} by name with labels. */
+export function parseMetrics(text) {
+  const samples = new Map()
+  for (const line of text.split('\n')) {
+    const space = line.lastIndexOf(' ')
+    if (line !== '' && !line.startsWith('#')) samples.set(line.slice(0, space), Number(line.slice(space + 1)))
+  }
+  return samples
+}
+
+/** @param {Map<string, number>} metrics @param {string} family */
+function sumOf(metrics, family) {
+  let sum = 0
+  for (const [name, value] of metrics) if (name === family || name.startsWith(`${family}{`)) sum += value
+  return sum
+}
+
+/**
+ * A read of a mount whose engine hangs cannot be taken back, but need not be waited for.
+ * @param {Promise<string>} text
+ * @param {number} pid
+ */
+async function inTime(text, pid) {
+  const giveUp = new AbortController()
+  const before = describeThread(pid)
+  const tooLate = sleep(METRICS_PATIENCE_MS, undefined, { signal: giveUp.signal }).then(() => {
+    const now = describeThread(pid)
+    throw new Error(
+      `the engine has not said anything for ${METRICS_PATIENCE_MS} ms. Before:\n${before}\nNow:\n${now}`,
+    )
+  })
+  try {
+    return await Promise.race([text, tooLate])
+  } finally {
+    giveUp.abort()
+    tooLate.catch(() => {})
+  }
+}
+
+/** What the thread that serves is doing: its state, what it has used of a processor, where in the kernel it is. */
+function describeThread(/** @type {number} */ pid) {
+  const parts = ['stat', 'schedstat', 'wchan', 'stack'].map((name) => {
+    try {
+      return `${name}: ${readFileSync(`/proc/${pid}/task/${pid}/${name}`, 'latin1').trim()}`
+    } catch (error) {
+      return `${name}: ${error instanceof Error ? error.message : String(error)}`
+    }
+  })
+  return parts.join('\n')
+}
+
+/** @param {number} pid */
+function residentBytes(pid) {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) * 1024
+}
+
+/** @param {Engine} engine @returns {Promise<Record<string, number>>} */
+export async function readFigures({ pid, control, connections }) {
+  // First, because reading metrics leaves a RELEASE there for a moment.
+  const waiting = connections.map((place) => Number(readFileSync(`${place}/waiting`, 'latin1')))
+  const metrics = parseMetrics(await inTime(readFile(`${control}/metrics`, 'latin1'), pid))
+  /** @param {string} kind */
+  const memory = (kind) => metrics.get(`holdfast_memory_bytes{kind="${kind}"}`) ?? Number.NaN
+  return {
+    resident: residentBytes(pid),
+    heap: memory('heap'),
+    external: memory('external'),
+    descriptors: descriptorsOf(pid).length,
+    threads: readdirSync(`/proc/${pid}/task`).length,
+    watches: countWatches(pid),
+    leases: sumOf(metrics, 'holdfast_leases'),
+    pins: sumOf(metrics, 'holdfast_pins'),
+    inodes: sumOf(metrics, 'holdfast_inodes'),
+    tables: sumOf(metrics, 'holdfast_table_entries') + sumOf(metrics, 'holdfast_files'),
+    waiting: waiting.reduce((sum, count) => sum + count, 0),
+    served: sumOf(metrics, 'holdfast_requests_total'),
+  }
+}
