@@ -7,7 +7,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Agent } from './support/agent.js'
 import { controlDirectory, type EventReader, readEventsOf, type SeenEvent } from './support/events.js'
-import { eventually, eventuallyTrue } from './support/eventually.js'
+import { eventuallyTrue } from './support/eventually.js'
 import { NORMAL, WRITE } from './support/ioctl.js'
 import { statusMounts } from './support/listing.js'
 import { Sandbox, SOON_MS } from './support/sandbox.js'
@@ -71,19 +71,6 @@ const BYPASSES: readonly Row[] = [
     offender: { operation: 'rename', ...WHOLE },
   },
 ]
-
-/** So many processes write a byte to each of so many files. */
-const TOUCH_ALL = `
-import os, sys
-fds = [os.open(f'store/many/f{i + 1}', os.O_WRONLY | os.O_APPEND) for i in range(int(sys.argv[1]))]
-for _ in range(int(sys.argv[2])):
-    child = os.fork()
-    if child == 0:
-        for fd in fds:
-            os.write(fd, b'x')
-        os._exit(0)
-    os.waitpid(child, 0)
-`
 
 /** Marks that an engine has: files that the kernel watches for it. */
 function watchCount(enginePid: number): number {
@@ -150,7 +137,7 @@ describe.each([
   { mode: 'with passthrough', flags: [], kinds: BYPASSES },
   // What happens outside is the same; a few rows show that it is told here as well.
   { mode: 'without passthrough', flags: ['--no-passthrough'], kinds: BYPASSES.slice(2, 4) },
-])('$mode', ({ mode, flags, kinds }) => {
+])('$mode', ({ flags, kinds }) => {
   let place: Place
 
   beforeAll(async () => {
@@ -295,40 +282,6 @@ describe.each([
     await holder.call('truncate', one.outside, 0)
     expect(await place.marker(holder)).toEqual([])
   })
-
-  test.runIf(mode === 'with passthrough')(
-    'L10: when more happened than the kernel keeps, the files are looked at all the same',
-    async () => {
-      // The kernel keeps 16,384 events; it makes one of those of the same file and process.
-      const [fileCount, processCount] = [85, 240]
-      await place.box.must(
-        'mkdir -p store/many && cd store/many && for i in $(seq $1); do echo m > f$i; done; sync -f .',
-        {
-          args: [String(fileCount)],
-        },
-      )
-      const [holder, outsider] = [await place.agent('holder'), await place.agent('outsider')]
-      for (let index = 1; index <= fileCount; index++) {
-        await holder.setLease(await holder.open(path.join(place.tree, 'many', `f${index}`)), {})
-      }
-      process.kill(place.enginePid, 'SIGSTOP')
-      try {
-        await place.box.exec(['python3', '-c', TOUCH_ALL, String(fileCount), String(processCount)])
-        for (const name of ['f3', `f${fileCount}`]) {
-          expect(await outsider.call('truncate', path.join(place.store, 'many', name), 1)).toBe('0')
-        }
-      } finally {
-        process.kill(place.enginePid, 'SIGCONT')
-      }
-      const files = await eventually('both files are told', (saw) => {
-        const told = place.events.all().filter(({ event }) => event === 'bypassed')
-        saw(told)
-        return told.length >= 2 ? told.map(({ file }) => path.basename(String(file))) : undefined
-      })
-      expect(files.sort()).toEqual(['f3', `f${fileCount}`])
-      await place.box.must('rm -r store/many')
-    },
-  )
 })
 
 describe.skipIf(WHY_NOT !== null)(`mounted by an ordinary user ${WHY_NOT ?? ''}`, () => {

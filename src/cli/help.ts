@@ -17,6 +17,7 @@ else can use FILE then, and reading it is slower.`,
 Examples:
   sudo holdfast mount /srv/models                 paths stay as they are
   sudo holdfast mount /srv/models /mnt/models     shown at another place
+  sudo holdfast mount /srv/models /mnt/models --cache strict   when others change /srv/models itself
   sudo holdfast mount /srv/models --break-time 2000 --on-timeout kill
   sudo holdfast mount /srv/models -o ro,break-time=2000   as fstab writes it, see 'holdfast setup'
 

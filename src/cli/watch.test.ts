@@ -33,6 +33,20 @@ test.each<[EventRecord, string]>([
     'break      /srv/a: a lease request on whole file by 9(dd); exclusive read lease 5 of 17(cat)',
   ],
   [
+    {
+      time,
+      event: 'bypassed',
+      ...lease,
+      reason: 'cut from 8192 to 100 bytes past the mount',
+      offender: { pid: 9, command: 'dd', operation: 'truncate', start: 100, length: 0 },
+    },
+    'bypassed   /srv/a: truncate on 100+end by 9(dd); exclusive read lease 5 of 17(cat); cut from 8192 to 100 bytes past the mount',
+  ],
+  [
+    { time, event: 'lost', ...lease, reason: 'no more is told' },
+    'lost       /srv/a: exclusive read lease 5 of 17(cat); no more is told',
+  ],
+  [
     { time, event: 'pinned', ...lease, pin: 3, holder: { kind: 'process', pid: 17, command: 'cat' } },
     'pinned     /srv/a: pin 3 of 17(cat) on whole file; exclusive read lease 5 of 17(cat)',
   ],

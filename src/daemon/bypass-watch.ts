@@ -53,7 +53,7 @@ interface Touch {
 export class BypassWatch {
   readonly #host: BypassHost
   readonly #nowMs: () => number
-  readonly #changes = new FileChanges<FileId>()
+  readonly #changes: FileChanges<FileId>
   readonly #watches = new Map<FileId, Watch>()
   /** Files whose layout is being changed through the mount, and by how many. */
   readonly #underWay = new Map<FileId, number>()
@@ -67,8 +67,9 @@ export class BypassWatch {
   /** Called when `fd` is to be waited for again. Between `take` and this, it is not. */
   onListen: () => void = () => {}
 
-  constructor(host: BypassHost, nowMs = () => performance.now()) {
+  constructor(host: BypassHost, changes = new FileChanges<FileId>(), nowMs = () => performance.now()) {
     this.#host = host
+    this.#changes = changes
     this.#nowMs = nowMs
   }
 

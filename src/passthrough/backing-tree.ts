@@ -208,7 +208,7 @@ export class BackingTree implements InodeHome {
     const endFd = what === 'file' ? this.spareFd : (this.spareFd + this.fdLimit) >> 1
     let fd = this.lowestFreeFd()
     if (fd >= endFd) {
-      this.fds.trim(this.fds.size >> 1)
+      this.fds.trim(this.fds.size >> 1, false)
       fd = this.lowestFreeFd()
     }
     if (fd < this.spareFd) this.isNearLimit = false

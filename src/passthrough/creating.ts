@@ -130,7 +130,7 @@ export class Creating {
     const { tree } = this.core
     const parentFd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (parentFd < 0) return parentFd
-    if (!tree.hasRoom('file')) return -Errno.EMFILE
+    if (!this.core.files.hasRoom()) return -Errno.EMFILE
     const job: Job = {
       kind: 'create',
       fd: parentFd,

@@ -62,11 +62,14 @@ export class FdCache<Holder extends FdHolder> {
     this.count--
   }
 
-  /** Closes descriptors until `countMax` are left; those that must stay go only if there is nothing else. */
-  trim(countMax: number): void {
+  /**
+   * Closes descriptors until `countMax` are left. Those that must stay go only if there is nothing else, and not at
+   * all unless it is urgent.
+   */
+  trim(countMax: number, isUrgent = true): void {
     // Two rounds clear every mark and come by again; a third takes what should have stayed.
-    let steps = this.slots.length * 3
-    const lastRound = this.slots.length
+    const lastRound = isUrgent ? this.slots.length : 0
+    let steps = this.slots.length * 2 + lastRound
     while (this.count > countMax && steps-- > 0) {
       this.hand = this.hand + 1 < this.slots.length ? this.hand + 1 : 0
       const holder = this.slots[this.hand]

@@ -161,12 +161,18 @@ export class Chunk {
 
 const HEADS_MIN = 1024
 
-/** Chains of records: `heads` holds the slot that each begins with. */
+/**
+ * Chains of records: `heads` holds the slot that each begins with. There are about as many as records, and their number
+ * changes by one at a time (linear hashing), so that nobody waits while a million records are put in order again.
+ */
 class Chains {
   private readonly records: InodeRecords
   private readonly next: number
   private readonly hash: (chunk: Chunk, at: number) => number
   private heads = new Uint32Array(HEADS_MIN)
+  private headCount = HEADS_MIN
+  /** The largest power of two up to `headCount`, less one: heads below `headCount - mask - 1` go by one bit more. */
+  private mask = HEADS_MIN - 1
   private count = 0
 
   /** @param next the word of a record that leads on. */
@@ -177,25 +183,30 @@ class Chains {
   }
 
   first(hash: number): number {
-    return this.heads[hash & (this.heads.length - 1)] ?? 0
+    return this.heads[this.place(hash)] ?? 0
+  }
+
+  private place(hash: number): number {
+    const place = hash & (this.mask * 2 + 1)
+    return place < this.headCount ? place : hash & this.mask
   }
 
   add(slot: number): void {
-    if (++this.count > this.heads.length) this.resize(this.heads.length * 2)
-    else this.link(slot)
+    this.link(slot)
+    if (++this.count > this.headCount) this.grow()
   }
 
   private link(slot: number): void {
     const chunk = this.records.chunk(slot)
     const at = wordOf(slot)
-    const place = this.hash(chunk, at) & (this.heads.length - 1)
+    const place = this.place(this.hash(chunk, at))
     chunk.words[at + this.next] = this.heads[place] ?? 0
     this.heads[place] = slot
   }
 
   remove(slot: number): void {
     const { records, next } = this
-    const place = this.hash(records.chunk(slot), wordOf(slot)) & (this.heads.length - 1)
+    const place = this.place(this.hash(records.chunk(slot), wordOf(slot)))
     const after = records.chunk(slot).words[wordOf(slot) + next] ?? 0
     let before = this.heads[place] ?? 0
     if (before === slot) this.heads[place] = after
@@ -211,15 +222,40 @@ class Chains {
         before = words[at] ?? 0
       }
     }
-    if (--this.count < this.heads.length >> 3 && this.heads.length > HEADS_MIN) {
-      // The record is still there, but not to be linked again.
-      this.resize(this.heads.length >> 2, slot)
+    if (--this.count < this.headCount >> 1 && this.headCount > HEADS_MIN) this.shrink()
+  }
+
+  /** One head more: the chain whose records it may get is linked again. */
+  private grow(): void {
+    if (this.headCount === this.heads.length) this.resize(this.heads.length * 2)
+    if (this.headCount > this.mask * 2 + 1) this.mask = this.mask * 2 + 1
+    const divided = this.headCount & this.mask
+    this.headCount++
+    this.linkAgain(divided)
+  }
+
+  /** One head less: its records go to the one that it was divided from. */
+  private shrink(): void {
+    this.headCount--
+    if (this.headCount <= this.mask) this.mask >>>= 1
+    this.linkAgain(this.headCount)
+    if (this.headCount < this.heads.length >> 2) this.resize(this.heads.length >> 1)
+  }
+
+  private linkAgain(place: number): void {
+    let slot = this.heads[place] ?? 0
+    this.heads[place] = 0
+    while (slot !== 0) {
+      const after = this.records.chunk(slot).words[wordOf(slot) + this.next] ?? 0
+      this.link(slot)
+      slot = after
     }
   }
 
-  private resize(length: number, without = 0): void {
-    this.heads = new Uint32Array(length)
-    for (const slot of this.records.slots()) if (slot !== without) this.link(slot)
+  private resize(length: number): void {
+    const heads = new Uint32Array(length)
+    heads.set(this.heads.subarray(0, this.headCount))
+    this.heads = heads
   }
 }
 

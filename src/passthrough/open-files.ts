@@ -106,6 +106,7 @@ export class OpenFiles {
    * @returns a negative errno if it cannot be opened.
    */
   *open(inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
+    if (!this.hasRoom()) return -Errno.EMFILE
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
     // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
     // server decides what can be read.
@@ -118,6 +119,11 @@ export class OpenFiles {
       return toRegister
     }
     return yield* this.openWith(fd, inode, flags, pid, uid, false)
+  }
+
+  /** May one more file be opened? Past the daemon that takes no descriptor of ours. */
+  hasRoom(): boolean {
+    return this.backingIds.isEnabled || this.tree.hasRoom('file')
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
@@ -159,7 +165,7 @@ export class OpenFiles {
    * finding the file again would cost more than closing it later.
    */
   private keepOrClose(handle: Handle, fd: number, isNew: boolean): void {
-    if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX) {
+    if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX || !this.tree.hasRoom('file')) {
       this.calls.close(fd)
       return
     }
@@ -176,6 +182,7 @@ export class OpenFiles {
   /** The file of a handle as a descriptor of ours; its own until it is released. */
   *dataFd(handle: Handle): Steps<number> {
     if (handle.fd >= 0) return handle.fd
+    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
     const fd = yield* this.openData(handle.node, handle.flags)
     // Another request of the same open file may have been quicker.
     if (fd >= 0 && handle.fd >= 0) this.calls.close(fd)
@@ -185,7 +192,6 @@ export class OpenFiles {
   }
 
   private *openData(inode: Inode, programFlags: number): Steps<number> {
-    if (!this.tree.hasRoom('file')) return -Errno.EMFILE
     const flags = OpenFiles.dataFlags(programFlags)
     const fd = yield* this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.

@@ -185,7 +185,7 @@ def permission_by_an_acl(place):
     entry = lambda tag, perm, who=0xffffffff: struct.pack('<HHI', tag, perm, who)
     acl = struct.pack('<I', 2) + entry(1, 6) + entry(2, 0, STRANGER) + entry(4, 4) + entry(16, 4) + entry(32, 4)
     code = f'import os; os.setxattr("file", "system.posix_acl_access", bytes.fromhex("{acl.hex()}"))'
-    place.change(f"python3 -c '{code}'")
+    place.change(f"$PYTHON -c '{code}'")
     place.look('path', lambda: try_as_stranger(path), errno.EACCES)
     place.look('path', lambda: outcome(lambda: os.getxattr(path, 'system.posix_acl_access')), acl)
 
@@ -194,7 +194,7 @@ def permission_by_an_acl(place):
 def extended_attributes(place):
     path = place.write('file')
     os.setxattr(os.path.join(place.outside, 'file'), 'user.gone', b'x')
-    place.change("python3 -c 'import os; os.setxattr(\"file\", \"user.new\", b\"y\"); os.removexattr(\"file\", \"user.gone\")'")
+    place.change("$PYTHON -c 'import os; os.setxattr(\"file\", \"user.new\", b\"y\"); os.removexattr(\"file\", \"user.gone\")'")
     place.look('path', lambda: outcome(lambda: os.getxattr(path, 'user.new')), b'y')
     place.look('path', lambda: outcome(lambda: os.getxattr(path, 'user.gone')), 'ENODATA')
     place.look('path', lambda: os.listxattr(path), ['user.new'])
@@ -277,7 +277,8 @@ def run(place):
     beside = os.path.dirname(os.path.normpath(options.outside))
     is_same = os.stat(beside).st_dev == os.stat(options.outside).st_dev
     elsewhere = beside if is_same else options.outside
-    subprocess.run(['sh', '-ec', place.script], cwd=place.outside, check=True, env={**os.environ, 'ELSEWHERE': elsewhere})
+    env = {**os.environ, 'ELSEWHERE': elsewhere, 'PYTHON': sys.executable}
+    subprocess.run(['sh', '-ec', place.script], cwd=place.outside, check=True, env=env)
     return time.monotonic()
 
 

@@ -83,6 +83,8 @@ export class Watcher {
   }
 
   #told(event: EventRecord): void {
+    // What is done past the mount is no step of the rules, and comes when the kernel tells it: the model has no such thing.
+    if (event.event === 'bypassed') return
     if (event.event === 'lost') throw new Error('the events of a scenario are too many for one reader')
     this.#events.push(event)
     this.#arrived?.(event)

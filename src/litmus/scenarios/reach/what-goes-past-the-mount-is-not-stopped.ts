@@ -2,7 +2,7 @@ import { play } from '../../language/index.js'
 
 export const scenario = play(`
 scenario reach/what-goes-past-the-mount-is-not-stopped
-claim Who opens the backing file past the mount is neither stopped by a lease nor told of to its owners.
+claim Who opens the backing file past the mount is not stopped by a lease, and the lease stays as it is.
 rules L10
 file f
 process holder alice
