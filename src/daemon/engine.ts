@@ -338,9 +338,11 @@ export class Engine {
 
   async #end(): Promise<void> {
     this.#removeControl()
-    await this.#io.stop()
+    const haveStopped = await this.#io.stop()
     this.#leaveCgroup()
     this.#supervisor?.dismiss()
+    // Node would wait for a thread that hangs in a system call. Everything is tidied up: nothing is lost.
+    if (!haveStopped) raw.kill(process.pid, c.SIGKILL)
   }
 
   /** poll(2) on mountinfo wakes whenever something is mounted or unmounted in our namespace. */

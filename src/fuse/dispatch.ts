@@ -1,7 +1,7 @@
 /** The only place that makes replies, so every request gets exactly one. */
 import { AssertionError } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
-import { type FuseFileSystem, PENDING, type Transport } from './api.js'
+import { type Deferred, type FuseFileSystem, PENDING, type Transport } from './api.js'
 import type { RequestBody } from './body.js'
 import { formatReply } from './debug.js'
 import { wireErrno } from './encode-reply.js'
@@ -93,15 +93,18 @@ export class Dispatcher implements Deferrer, Replier {
     this.send(numbered, opcode, errno === 0 ? Errno.EIO : wireErrno(errno))
   }
 
-  defer(request: Request): Pending {
+  defer(request: Request): Deferred<unknown> {
     const current = this.current
     if (current === null || current.request !== request) {
+      // A handler that goes on later may find that it has to wait for something else.
+      if (request.deferred !== null) return request.deferred
       throw new AssertionError('defer must be called before the handler returns')
     }
     if (current.pending !== null) throw new AssertionError('defer was called twice')
     const pending = new Pending(request, current.operation, this)
     this.pendings.add(pending)
     current.pending = pending
+    request.deferred = pending
     return pending
   }
 

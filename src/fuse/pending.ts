@@ -19,13 +19,13 @@ type State = 'owed' | 'settled' | 'taken' | 'abandoned'
 export class Pending implements Deferred<unknown> {
   readonly request: Request
   readonly operation: Operation<unknown>
-  onInterrupt: (() => void) | null = null
   state: State = 'owed'
   /** The number to answer with; it changes when the kernel sends the request again. */
   unique: bigint
   uniqueLow: number
   uniqueHigh: number
   private interrupted = false
+  private interruptHandler: (() => void) | null = null
   private readonly replier: Replier
 
   constructor(request: Request, operation: Operation<unknown>, replier: Replier) {
@@ -49,11 +49,21 @@ export class Pending implements Deferred<unknown> {
     if (this.end('taken')) this.replier.release(this)
   }
 
+  get onInterrupt(): (() => void) | null {
+    return this.interruptHandler
+  }
+
+  /** An owner that could do nothing about it at first may have begun to wait for something after the interrupt. */
+  set onInterrupt(handler: (() => void) | null) {
+    this.interruptHandler = handler
+    if (this.interrupted) handler?.()
+  }
+
   /** Tells the owner once that its caller has been interrupted. */
   interrupt(): void {
     if (this.interrupted) return
     this.interrupted = true
-    this.onInterrupt?.()
+    this.interruptHandler?.()
   }
 
   renumber(again: Request): void {

@@ -34,6 +34,8 @@ export class Request implements RequestInfo {
   sizeMax = Number.POSITIVE_INFINITY
   /** The listing being built, for READDIR and READDIRPLUS. */
   directory: DirectoryBuffer | null = null
+  /** Its answer, if it is owed; the dispatcher's. */
+  deferred: Deferred<unknown> | null = null
   private readonly deferrer: Deferrer
 
   /**

@@ -144,5 +144,6 @@ export const MOUNT_ATTR_RDONLY = 1
 export const MOUNT_ATTR_NOSUID = 2
 export const MOUNT_ATTR_NODEV = 4
 export const MOUNT_ATTR_NOEXEC = 8
+export const RESOLVE_CACHED = 0x20
 
 export const RLIMIT_NOFILE = 7

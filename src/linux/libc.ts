@@ -72,6 +72,7 @@ const NUMBERS: Record<string, Record<'x64' | 'arm64', number>> = {
   fsopen: { x64: 430, arm64: 430 },
   fsconfig: { x64: 431, arm64: 431 },
   fsmount: { x64: 432, arm64: 432 },
+  openat2: { x64: 437, arm64: 437 },
   open_tree: { x64: 428, arm64: 428 },
   move_mount: { x64: 429, arm64: 429 },
   pidfd_open: { x64: 434, arm64: 434 },

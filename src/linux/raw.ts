@@ -155,6 +155,10 @@ export const fcntl = bind<[number, number, number]>('fcntl', 'int', ['int', 'int
 export const fcntlLock = bind<[number, number, Bytes]>('fcntl', 'int', ['int', 'int', 'ptr'])
 export const flock = bind<[number, number]>('flock', 'int', ['int', 'int'])
 export const ioctl = bind<[number, number, Bytes]>('ioctl', 'int', ['int', 'uint64', 'ptr'])
+/** `usage`: struct rusage, 144 bytes. */
+export const getrusage = bind<[number, Bytes]>('getrusage', 'int', ['int', 'ptr'])
+/** Of the calling thread. */
+export const unshare = bind<[number]>('unshare', 'int', ['int'])
 export const umask = bind<[number]>('umask', 'int', ['uint'])
 /** `fds`: 8 bytes each, struct pollfd. */
 export const poll = bind<[Bytes, number, number]>('poll', 'int', ['ptr', 'uint64', 'int'])
@@ -221,6 +225,13 @@ export const prlimit = bind<[number, number, Bytes | null, Bytes | null]>('prlim
   'ptr',
 ])
 
+/** `how`: struct open_how, 24 bytes. */
+export const openat2 = bindSyscall<[number, Path, Uint8Array, number]>('openat2', [
+  'int',
+  'ptr',
+  'ptr',
+  'uint64',
+])
 export const openTree = bindSyscall<[number, Path, number]>('open_tree', ['int', 'ptr', 'uint'])
 export const moveMount = bindSyscall<[number, Path, number, Path, number]>('move_mount', [
   'int',

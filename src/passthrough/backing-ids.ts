@@ -11,6 +11,7 @@ import { Errno } from '../lib/errno.js'
 import { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { BackingTree } from './backing-tree.js'
+import type { Calls } from './calls.js'
 import type { Identity } from './identity.js'
 import type { Inode, InodeUse } from './inode-table.js'
 
@@ -24,6 +25,7 @@ const IDLE_OPEN_FILES_MAX = 64
 
 export class BackingIds {
   private readonly fuseFd: number
+  private readonly calls: Calls
   private readonly tree: BackingTree
   private readonly identity: Identity
   private readonly idleCountMax: number
@@ -39,11 +41,25 @@ export class BackingIds {
   /** Has the kernel agreed to FUSE_PASSTHROUGH, and not refused to do it since? */
   isEnabled = false
 
-  constructor(fuseFd: number, tree: BackingTree, identity: Identity, idleBackingCountMax: number) {
+  constructor(
+    fuseFd: number,
+    calls: Calls,
+    tree: BackingTree,
+    identity: Identity,
+    idleBackingCountMax: number,
+  ) {
     this.fuseFd = fuseFd
+    this.calls = calls
     this.tree = tree
     this.identity = identity
     this.idleCountMax = idleBackingCountMax
+  }
+
+  /** Will the next open need a descriptor to make an id from? */
+  isToBeMade(inode: Inode): boolean {
+    return (
+      this.isEnabled && (inode.use === null || (inode.use.backingId === 0 && inode.use.daemonUsers === 0))
+    )
   }
 
   /**
@@ -118,9 +134,11 @@ export class BackingIds {
   }
 
   private fdToRegister(inode: Inode): number {
-    return this.takesPathFd
-      ? this.tree.pathFd(inode)
-      : this.tree.openFile(inode, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+    const { tree } = this
+    // Mostly a descriptor that is there.
+    return this.calls.runNow(
+      this.takesPathFd ? tree.pathFd(inode) : tree.openFile(inode, O_RDONLY | O_NONBLOCK | O_NOFOLLOW),
+    )
   }
 
   private backingOpen(fd: number): number {

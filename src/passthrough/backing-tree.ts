@@ -3,14 +3,15 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
-import { STATX_BASIC_STATS, STATX_BTIME, Statx } from '../linux/stat.js'
+import { Statx } from '../linux/stat.js'
+import type { Calls, Steps } from './calls.js'
 import { FdCache } from './fd-cache.js'
 import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
+import type { Job } from './io-jobs.js'
 
 const EMPTY_PATH = Buffer.from('\0')
 const DOT = Buffer.from('.\0')
-const MASK = STATX_BASIC_STATS | STATX_BTIME
 const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const HANDLE_BYTES_MAX = 128
 
@@ -55,22 +56,13 @@ export class BackingTree implements InodeHome {
   private readonly fdLimit: number
   /** Has a descriptor been among the spare ones since we last made sure? */
   private isNearLimit = false
-  private readonly fdBytes = Buffer.alloc(16)
-  /** For what is asked from outside of requests, so that no request's result is overwritten. */
-  private readonly ownStat = new Statx()
-  /** Closes a descriptor whose last close may take long. */
-  private readonly closeSlowly: (fd: number) => void
+  private readonly calls: Calls
   /** Tells that an inode is about to leave the table. */
   private readonly dropped: (inode: Inode) => void
 
-  constructor(
-    rootFd: number,
-    fdCountMax: number,
-    closeSlowly: (fd: number) => void,
-    dropped: (inode: Inode) => void,
-  ) {
+  constructor(rootFd: number, fdCountMax: number, calls: Calls, dropped: (inode: Inode) => void) {
     this.rootFd = rootFd
-    this.closeSlowly = closeSlowly
+    this.calls = calls
     this.dropped = dropped
     const rootStat = new Statx().read(rootFd, EMPTY_PATH, c.AT_EMPTY_PATH)
     this.inodes = new InodeTable(rootStat, this, (inode) => this.drop(inode))
@@ -112,54 +104,95 @@ export class BackingTree implements InodeHome {
     this.inodes.tick()
   }
 
-  /**
-   * A descriptor of the file, as good as an O_PATH one: of the cache, valid until the next request.
-   * @returns a negative errno (ESTALE) if the file cannot be found again.
-   */
-  pathFd(inode: Inode): number {
+  /** Keeps an inode and its descriptors for a request that waits; counted. */
+  keep(inode: Inode): void {
+    inode.keepCount++
+  }
+
+  unkeep(inode: Inode): void {
+    inode.keepCount--
+    if (inode.isInUse) return
+    const { lateFds } = inode
+    inode.lateFds = null
+    if (lateFds !== null) for (const fd of lateFds) this.calls.close(fd)
+    this.inodes.settle(inode)
+  }
+
+  /** Closes a descriptor that `pathFd` may have given to a request that still waits. */
+  closeUnused(inode: Inode, fd: number): void {
+    if (!inode.isInUse) this.calls.close(fd)
+    else if (inode.lateFds === null) inode.lateFds = [fd]
+    else inode.lateFds.push(fd)
+  }
+
+  /** The descriptor that an inode has; undefined if it has to be opened. Valid as that of `pathFd` is. */
+  fdAtHand(inode: Inode): number | undefined {
     if (inode.fd >= 0) {
       inode.fdUsedAt = this.fds.now
       return inode.fd
     }
-    if (inode.createdFd >= 0) return inode.createdFd
-    let fd = this.openByHandle(inode)
-    if (fd < 0) fd = this.openByName(inode)
-    if (fd >= 0) this.adopt(inode, fd)
-    return fd
+    return inode.createdFd >= 0 ? inode.createdFd : undefined
+  }
+
+  /**
+   * A descriptor of the file, as good as an O_PATH one: of the cache, valid until the next request, or until
+   * `unkeep`. Gives a negative errno (ESTALE) if the file cannot be found again.
+   */
+  *pathFd(inode: Inode): Steps<number> {
+    const atHand = this.fdAtHand(inode)
+    if (atHand !== undefined) return atHand
+    let fd = -Errno.ESTALE as number
+    const { handle } = inode
+    if (handle !== null) {
+      const job = { kind: 'open-handle', fd: this.handleMountFd, handle } as const
+      fd = (this.calls.here(job) ?? (yield job)).result
+    }
+    if (fd < 0) fd = yield* this.openByName(inode)
+    if (fd < 0) return fd
+    // Somebody else may have been quicker while we waited.
+    const other = this.fdAtHand(inode)
+    if (other === undefined) return this.adopt(inode, fd)
+    raw.close(fd)
+    return other
   }
 
   /** Gives an inode an O_PATH descriptor of its file. */
-  adopt(inode: Inode, fd: number): void {
+  adopt(inode: Inode, fd: number): number {
     inode.fd = fd
     this.fds.add(inode)
+    return fd
   }
 
-  private openByName(inode: Inode): number {
-    const { parent } = inode
+  private *openByName(inode: Inode): Steps<number> {
+    const { parent, name } = inode
     if (parent === null || !inode.hasName) return -Errno.ESTALE
-    const parentFd = this.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    const fd = this.openAt(parentFd, inode.nameZ, PATH_FLAGS, 0)
-    if (isGone(fd)) return -Errno.ESTALE
-    if (fd < 0) return fd
-    const result = this.ownStat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK)
-    if (result === 0 && inode.matches(this.ownStat)) return fd
-    raw.close(fd)
-    return result < 0 ? result : -Errno.ESTALE
-  }
-
-  private openByHandle(inode: Inode): number {
-    const { handle } = inode
-    if (handle === null) return -Errno.ESTALE
-    return raw.openByHandleAt(this.handleMountFd, handle, c.O_PATH | c.O_CLOEXEC)
+    this.keep(parent)
+    try {
+      const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
+      if (parentFd < 0) return parentFd
+      const fd = yield* this.openAt(parentFd, name, PATH_FLAGS)
+      if (isGone(fd)) return -Errno.ESTALE
+      if (fd < 0) return fd
+      const looked = yield* this.statFd(fd)
+      if (looked === 0 && inode.matches(this.calls.stat)) return fd
+      raw.close(fd)
+      return looked < 0 ? looked : -Errno.ESTALE
+    } finally {
+      this.unkeep(parent)
+    }
   }
 
   /** openat(2) that makes room if the process, or the system, has too many descriptors. */
-  openAt(dirfd: number, nameZ: Uint8Array, flags: number, mode: number): number {
-    let fd = raw.openat(dirfd, nameZ, flags, mode)
+  *openAt(fd: number, name: string, flags: number): Steps<number> {
+    return yield* this.opening({ kind: 'open', fd, name, flags })
+  }
+
+  /** Does a job that opens something. */
+  *opening(job: Job): Steps<number> {
+    let { result: fd } = this.calls.here(job) ?? (yield job)
     if (fd === -Errno.EMFILE || fd === -Errno.ENFILE) {
       this.fds.trim(this.fds.size >> 1)
-      fd = raw.openat(dirfd, nameZ, flags, mode)
+      fd = (this.calls.here(job) ?? (yield job)).result
     }
     // Numbers are given from the lowest on, so this one tells how many there are.
     if (fd >= this.spareFd) this.isNearLimit = true
@@ -190,92 +223,114 @@ export class BackingTree implements InodeHome {
   }
 
   /** Opens the file of an inode for I/O. Neither creates nor truncates. */
-  openFile(inode: Inode, flags: number): number {
-    const fd = this.pathFd(inode)
+  *openFile(inode: Inode, flags: number): Steps<number> {
+    const fd = this.fdAtHand(inode) ?? (yield* this.pathFd(inode))
     if (fd < 0) return fd
-    if (inode.isDirectory) return this.openAt(fd, DOT, flags | c.O_DIRECTORY | c.O_CLOEXEC, 0)
-    return this.openAt(this.procFd, this.fdName(fd), flags | c.O_CLOEXEC, 0)
+    if (inode.isDirectory) return yield* this.openAt(fd, '.', flags | c.O_DIRECTORY | c.O_CLOEXEC)
+    return yield* this.openAt(this.procFd, `${fd}`, flags | c.O_CLOEXEC)
   }
 
-  /** A second O_PATH descriptor for a file that is open already. */
+  /** A second O_PATH descriptor for a file that is open already: nothing that could take long. */
   pathFdOf(fd: number): number {
-    return this.openAt(this.procFd, this.fdName(fd), c.O_PATH | c.O_CLOEXEC, 0)
-  }
-
-  /** chmod(2); it has no form that takes an O_PATH descriptor on older kernels. */
-  chmod(fd: number, mode: number): number {
-    return raw.fchmodat(this.procFd, this.fdName(fd), mode, 0)
-  }
-
-  /** The path of a descriptor for calls that know only paths; valid until the next call. */
-  procPath(fd: number): Buffer {
-    this.procBytes.write(`/proc/self/fd/${fd}\0`, 0, 'latin1')
-    return this.procBytes
-  }
-  private readonly procBytes = Buffer.alloc(32)
-
-  private fdName(fd: number): Buffer {
-    this.fdBytes.write(`${fd}\0`, 0, 'latin1')
-    return this.fdBytes
+    return this.calls.runNow(this.openAt(this.procFd, `${fd}`, c.O_PATH | c.O_CLOEXEC))
   }
 
   /**
-   * What stat says of the file, into `stat`: by descriptor if there is one, else by name, which saves opening it.
-   * @returns 0 or a negative errno.
+   * Finds out what stat says of the file: by descriptor if there is one, else by name, which saves opening it.
+   * Gives 0 or a negative errno.
    */
-  stat(inode: Inode, stat: Statx): number {
-    const isByName = inode.fd < 0 && inode.createdFd < 0 && inode.hasName && !inode.hasHandle
-    const parent = isByName ? inode.parent : null
+  *stat(inode: Inode): Steps<number> {
+    let fd = this.fdAtHand(inode)
+    const parent = fd === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
     if (parent !== null) {
-      const parentFd = this.pathFd(parent)
-      if (parentFd < 0) return parentFd
-      const result = this.statAt(parentFd, inode.nameZ, stat)
-      if (isGone(result)) return -Errno.ESTALE
-      return result === 0 && !inode.matches(stat) ? -Errno.ESTALE : result
+      const { name } = inode
+      this.keep(parent)
+      try {
+        const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
+        if (parentFd < 0) return parentFd
+        const result = yield* this.statAt(parentFd, name)
+        if (result === 0 && inode.matches(this.calls.stat)) return 0
+        // While we waited, it may have got a descriptor, because its name was going.
+        fd = this.fdAtHand(inode)
+        if (fd === undefined) return result === 0 || isGone(result) ? -Errno.ESTALE : result
+      } finally {
+        this.unkeep(parent)
+      }
     }
-    const fd = this.pathFd(inode)
-    return fd < 0 ? fd : this.statFd(fd, stat)
+    fd ??= yield* this.pathFd(inode)
+    return fd < 0 ? fd : yield* this.statFd(fd)
   }
 
-  statAt(dirfd: number, nameZ: Uint8Array, stat: Statx): number {
-    return stat.tryRead(dirfd, nameZ, c.AT_SYMLINK_NOFOLLOW | c.AT_NO_AUTOMOUNT, MASK)
+  *statAt(fd: number, name: string): Steps<number> {
+    const job = { kind: 'stat-at', fd, name } as const
+    return (this.calls.here(job) ?? (yield job)).result
   }
 
-  statFd(fd: number, stat: Statx): number {
-    return stat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, MASK)
+  *statFd(fd: number): Steps<number> {
+    const job = { kind: 'stat', fd } as const
+    return (this.calls.here(job) ?? (yield job)).result
   }
 
   size(inode: Inode): number {
-    return this.ownStatOf(inode).size
+    return this.fromOutside(this.uidAndSize(inode)).size
   }
 
   ownerUid(inode: Inode): number {
-    return this.ownStatOf(inode).uid
+    return this.fromOutside(this.uidAndSize(inode)).uid
   }
 
   nameLeads(inode: Inode): ReturnType<FileNode['nameLeads']> {
+    return this.fromOutside(this.whereNameLeads(inode))
+  }
+
+  private *whereNameLeads(inode: Inode): Steps<ReturnType<FileNode['nameLeads']>> {
     const { parent } = inode
     if (parent === null || !inode.hasName) return 'unnamed'
-    const parentFd = this.pathFd(parent)
+    const parentFd = yield* this.pathFd(parent)
     if (parentFd < 0) return 'nowhere'
-    const result = this.statAt(parentFd, inode.nameZ, this.ownStat)
+    const result = yield* this.statAt(parentFd, inode.name)
     if (result < 0) return 'nowhere'
-    return inode.matches(this.ownStat) ? 'here' : 'elsewhere'
+    return inode.matches(this.calls.stat) ? 'here' : 'elsewhere'
   }
 
   backingFd(inode: Inode): number {
-    return check(this.pathFd(inode), 'openat', inode.path())
+    return check(this.fromOutside(this.pathFd(inode)), 'openat', inode.path())
   }
 
-  private ownStatOf(inode: Inode): Statx {
-    const result = this.stat(inode, this.ownStat)
+  /** What a request has found out about a file is still there afterwards. */
+  private fromOutside<T>(steps: Steps<T>): T {
+    const { buffer } = this.calls.stat
+    const found = Buffer.from(buffer)
+    try {
+      return this.calls.runNow(steps)
+    } finally {
+      buffer.set(found)
+    }
+  }
+
+  /** Answers from what was found out last about this file, as long as `action` runs. */
+  knowing<T>(inode: Inode, action: () => T): T {
+    const { uid, size } = this.calls.stat
+    this.known = { inode, uid, size }
+    try {
+      return action()
+    } finally {
+      this.known = null
+    }
+  }
+  private known: { inode: Inode; uid: number; size: number } | null = null
+
+  private *uidAndSize(inode: Inode): Steps<{ uid: number; size: number }> {
+    if (this.known?.inode === inode) return this.known
+    const result = yield* this.stat(inode)
     if (result < 0) throw new LinuxError(-result as Errno, 'statx', inode.path())
-    return this.ownStat
+    const { uid, size } = this.calls.stat
+    return { uid, size }
   }
 
   hold(inode: Inode): void {
     // From now on the name may go without our hearing of it: only a descriptor of its own keeps the file.
-    const fd = this.pathFd(inode)
+    const fd = this.fromOutside(this.pathFd(inode))
     if (fd >= 0 && inode.fd < 0) {
       const pathFd = this.pathFdOf(fd)
       if (pathFd >= 0) this.adopt(inode, pathFd)
@@ -318,7 +373,8 @@ export class BackingTree implements InodeHome {
     this.dropped(inode)
     if (inode.fd < 0) return
     this.fds.remove(inode)
-    if (inode.isBigAndUnlinked) this.closeSlowly(inode.fd)
+    // The last descriptor of a file without a name: the file goes, and that is written to the journal.
+    if (this.calls.isRemote || !inode.hasName) this.calls.close(inode.fd, inode.isBigAndUnlinked)
     else raw.close(inode.fd)
     inode.fd = -1
   }

@@ -4,13 +4,15 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { tellEntry, unpackDevice } from './attributes.js'
+import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import { hasCapability, isInGroup } from './identity.js'
 import type { Inode } from './inode-table.js'
+import type { Job, Maker } from './io-jobs.js'
+import { nameBytes, nameString } from './names.js'
 import { OpenFiles } from './open-files.js'
 
 const MODE_BITS = 0o7777
-const DOT = Buffer.from('.\0')
 
 export class Creating {
   private readonly core: Core
@@ -20,58 +22,79 @@ export class Creating {
   }
 
   mkdir(request: RequestInfo, nameZ: Buffer, mode: number, umask: number): Answer<EntryReply> {
-    return this.make(request, nameZ, mode, umask, (parentFd) =>
-      raw.mkdirat(parentFd, nameZ, mode & MODE_BITS),
-    )
+    const name = nameString(nameZ)
+    return this.make(request, name, mode, umask, (fd, maker) => ({
+      kind: 'mkdir',
+      fd,
+      name,
+      mode: mode & MODE_BITS,
+      maker,
+    }))
   }
 
   mknod(request: RequestInfo, nameZ: Buffer, mode: number, rdev: number, umask: number): Answer<EntryReply> {
+    const name = nameString(nameZ)
     const device = unpackDevice(rdev)
-    return this.make(request, nameZ, mode, umask, (parentFd) => raw.mknodat(parentFd, nameZ, mode, device))
+    return this.make(request, name, mode, umask, (fd, maker) => ({
+      kind: 'mknod',
+      fd,
+      name,
+      mode,
+      device,
+      maker,
+    }))
   }
 
   symlink(request: RequestInfo, nameZ: Buffer, targetZ: Buffer): Answer<EntryReply> {
-    return this.make(request, nameZ, 0, 0, (parentFd) => raw.symlinkat(targetZ, parentFd, nameZ))
+    const name = nameString(nameZ)
+    const target = nameString(targetZ)
+    return this.make(request, name, 0, 0, (fd, maker) => ({ kind: 'symlink', fd, name, target, maker }))
   }
 
   private make(
     request: RequestInfo,
-    nameZ: Buffer,
+    name: string,
     mode: number,
     umask: number,
-    call: (parentFd: number) => number,
+    job: (fd: number, maker: Maker) => Job,
   ): Answer<EntryReply> {
-    const { tree, stat } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    const made = this.asCaller(request, parent, mode, umask, () => call(parentFd))
-    if (made < 0) return made
-    const result = tree.statAt(parentFd, nameZ, stat)
-    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
+    return calls.serve(request, tree, this.makeIn(request, parent, name, mode, umask, job), parent)
   }
 
-  /** Makes something in `parent` with the ids and the umask of the caller. */
-  private asCaller(
+  private *makeIn(
     request: RequestInfo,
     parent: Inode,
+    name: string,
     mode: number,
     umask: number,
-    call: () => number,
-  ): number {
-    const { identity } = this.core
-    identity.setUmask(umask)
-    identity.become(request.uid, request.gid)
-    if ((mode & c.S_ISGID) === 0) return call()
-    identity.setGroup(this.groupOf(request, parent))
-    return hasCapability(request, c.CAP_FSETID) ? identity.keepingSetid(call) : call()
+    job: (fd: number, maker: Maker) => Job,
+  ): Steps<Answer<EntryReply>> {
+    const { calls, tree, stat } = this.core
+    const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
+    if (fd < 0) return fd
+    const making = job(fd, yield* this.maker(request, parent, mode, umask))
+    const { result } = calls.here(making) ?? (yield making)
+    if (result < 0) return result
+    const looked = yield* tree.statAt(fd, name)
+    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
+  }
+
+  /** Who makes something in `parent`. */
+  private *maker(request: RequestInfo, parent: Inode, mode: number, umask: number): Steps<Maker> {
+    const { uid, gid } = request
+    if ((mode & c.S_ISGID) === 0) return { uid, gid, umask, group: undefined, keepSetid: false }
+    const group = yield* this.groupOf(request, parent)
+    return { uid, gid, umask, group, keepSetid: hasCapability(request, c.CAP_FSETID) }
   }
 
   /** The group of the parent, if the caller is in it. */
-  private groupOf(request: RequestInfo, parent: Inode): number | null {
+  private *groupOf(request: RequestInfo, parent: Inode): Steps<number | null> {
     const { tree, stat, features } = this.core
     if (features.has('create-supp-group')) return request.supplementaryGroup
-    return tree.stat(parent, stat) === 0 && isInGroup(request.pid, stat.gid) ? stat.gid : null
+    const looked = yield* tree.stat(parent)
+    return looked === 0 && isInGroup(request.pid, stat.gid) ? stat.gid : null
   }
 
   create(
@@ -81,53 +104,65 @@ export class Creating {
     mode: number,
     umask: number,
   ): Answer<CreateReply> {
-    const { tree, files } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    if (!files.hasRoom()) return -Errno.EMFILE
     const openFlags = OpenFiles.dataFlags(flags) | c.O_CREAT | c.O_EXCL | c.O_NOFOLLOW | c.O_CLOEXEC
-    const fd = this.asCaller(request, parent, mode, umask, () =>
-      tree.openAt(parentFd, nameZ, openFlags, mode & MODE_BITS),
-    )
-    if (fd >= 0) return this.opened(request, fd, parent, nameZ, flags)
-    // The kernel believed that there was no such name and has checked nothing of the file that is there. ESTALE
-    // makes it look the name up again and OPEN the file with the usual checks (and the usual gate for O_TRUNC).
-    return fd === -Errno.EEXIST && (flags & c.O_EXCL) === 0 ? -Errno.ESTALE : fd
+    const steps = this.createIn(request, parent, nameString(nameZ), { flags, openFlags, mode, umask })
+    return calls.serve(request, tree, steps, parent)
   }
 
   tmpfile(request: RequestInfo, flags: number, mode: number, umask: number): Answer<CreateReply> {
-    const { tree, files } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    if (!files.hasRoom()) return -Errno.EMFILE
     const exclusive = flags & c.O_EXCL
-    const access = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
-    const fd = this.asCaller(request, parent, mode, umask, () =>
-      tree.openAt(parentFd, DOT, access, mode & MODE_BITS),
-    )
-    return fd < 0 ? fd : this.opened(request, fd, parent, null, flags)
+    const openFlags = OpenFiles.dataFlags(flags) | exclusive | c.__O_TMPFILE | c.O_DIRECTORY | c.O_CLOEXEC
+    const steps = this.createIn(request, parent, null, { flags, openFlags, mode, umask })
+    return calls.serve(request, tree, steps, parent)
   }
 
-  /** @param nameZ null for a file without a name. */
-  private opened(
+  /** @param name null for a file without a name. */
+  private *createIn(
+    request: RequestInfo,
+    parent: Inode,
+    name: string | null,
+    { flags, openFlags, mode, umask }: Creation,
+  ): Steps<Answer<CreateReply>> {
+    const { tree } = this.core
+    const parentFd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
+    if (parentFd < 0) return parentFd
+    if (!this.core.files.hasRoom()) return -Errno.EMFILE
+    const job: Job = {
+      kind: 'create',
+      fd: parentFd,
+      name: name ?? '.',
+      flags: openFlags,
+      mode: mode & MODE_BITS,
+      maker: yield* this.maker(request, parent, mode, umask),
+    }
+    const fd = yield* tree.opening(job)
+    if (fd >= 0) return yield* this.opened(request, fd, parent, name, flags)
+    // The kernel believed that there was no such name and has checked nothing of the file that is there. ESTALE
+    // makes it look the name up again and OPEN the file with the usual checks (and the usual gate for O_TRUNC).
+    return fd === -Errno.EEXIST && name !== null && (flags & c.O_EXCL) === 0 ? -Errno.ESTALE : fd
+  }
+
+  private *opened(
     request: RequestInfo,
     fd: number,
     parent: Inode,
-    nameZ: Buffer | null,
+    name: string | null,
     flags: number,
-  ): Answer<CreateReply> {
+  ): Steps<Answer<CreateReply>> {
     const { tree, stat, files, gate } = this.core
-    const looked = tree.statFd(fd, stat)
+    const looked = yield* tree.statFd(fd)
     if (looked < 0) {
       raw.close(fd)
       return looked
     }
-    const entry = tellEntry(this.core, stat, parent, nameZ ?? NO_NAME)
+    const entry = tellEntry(this.core, stat, parent, nameBytes(name ?? ''))
     const inode = tree.inodes.get(entry.nodeid)
-    if (nameZ === null) this.keepNameless(inode, fd)
-    const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)
+    if (name === null) this.keepNameless(inode, fd)
+    const handle = yield* files.openCreated(fd, inode, flags, request.pid, request.uid)
     if (typeof handle === 'number') {
       tree.inodes.forget(inode.nodeid, 1)
       return handle
@@ -146,4 +181,11 @@ export class Creating {
   }
 }
 
-const NO_NAME = Buffer.from('\0')
+interface Creation {
+  /** As the program gave them. */
+  readonly flags: number
+  /** As they are given to the file system below. */
+  readonly openFlags: number
+  readonly mode: number
+  readonly umask: number
+}

@@ -6,6 +6,7 @@ class Holder implements FdHolder {
   fdSlot = -1
   fd: number
   mustKeepFd = false
+  isInUse = false
 
   constructor(fd: number) {
     this.fd = fd
@@ -71,4 +72,12 @@ test('a holder that leaves gives its place to the next one', () => {
   cache.add(next)
   expect(next.fdSlot).toBe(1)
   expect([...cache.holders()].map(({ fd }) => fd)).toEqual([0, 9, 2])
+})
+
+test('a descriptor that a waiting request uses is never closed', () => {
+  const { cache, holders } = setUp(100, 4)
+  cache.tick()
+  for (const holder of holders) holder.isInUse = holder.fd === 2
+  cache.trim(0)
+  expect(holders.map(({ fd }) => fd)).toEqual([-1, -1, 2, -1])
 })

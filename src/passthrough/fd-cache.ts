@@ -7,6 +7,8 @@ export interface FdHolder {
   fdSlot: number
   /** Must this descriptor stay, because the file could not be found again? */
   readonly mustKeepFd: boolean
+  /** Is it in use by a request that has not been answered yet? */
+  readonly isInUse: boolean
 }
 
 /**
@@ -71,7 +73,8 @@ export class FdCache<Holder extends FdHolder> {
     while (this.count > countMax && steps-- > 0) {
       this.hand = this.hand + 1 < this.slots.length ? this.hand + 1 : 0
       const holder = this.slots[this.hand]
-      if (holder === null || holder === undefined || holder.fdUsedAt === this.now) continue
+      if (holder === null || holder === undefined) continue
+      if (holder.fdUsedAt === this.now || holder.isInUse) continue
       if (holder.fdUsedAt !== 0 && steps >= lastRound) {
         holder.fdUsedAt = 0
         continue

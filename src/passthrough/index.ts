@@ -5,7 +5,9 @@ import { FATTR_FLAGS } from '../fuse/wire/flags.js'
 import { OPCODES } from '../fuse/wire/opcodes.js'
 import { Statx } from '../linux/stat.js'
 import { BackingIds } from './backing-ids.js'
+import { backingKind } from './backing-kind.js'
 import { BackingTree } from './backing-tree.js'
+import { Calls } from './calls.js'
 import type { Core } from './core.js'
 import { Creating } from './creating.js'
 import { Data } from './data.js'
@@ -69,30 +71,36 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
   const options: PassthroughOptions = { ...DEFAULT_OPTIONS, ...parts.options }
   const { gate, io } = parts
   const identity = threadIdentity()
-  const tree: BackingTree = new BackingTree(
-    parts.rootFd,
-    options.pathFdCountMax,
-    (fd) => io.submit({ kind: 'close', fd }, () => {}),
-    (inode) => backingIds.dropIdle(inode),
+  const kind = options.remote ? 'remote' : backingKind(parts.rootFd)
+  const { nowMs } = options
+  const stat = new Statx()
+  const calls = new Calls({ io, identity, stat, nowMs, isRemote: kind === 'remote' })
+  const tree: BackingTree = new BackingTree(parts.rootFd, options.pathFdCountMax, calls, (inode) =>
+    backingIds.dropIdle(inode),
   )
-  const backingIds: BackingIds = new BackingIds(parts.fuseFd, tree, identity, options.idleBackingCountMax)
-  const files = new OpenFiles(tree, backingIds, options.keepsData)
-  const core: Core = {
+  const backingIds: BackingIds = new BackingIds(
+    parts.fuseFd,
+    calls,
     tree,
     identity,
+    options.idleBackingCountMax,
+  )
+  const files = new OpenFiles(calls, tree, backingIds, options.keepsData)
+  const core: Core = {
+    tree,
+    calls,
     backingIds,
     files,
     gate,
-    io,
     options,
-    stat: new Statx(),
+    stat,
     features: new Set(),
   }
   const names = new Names(core)
   const creating = new Creating(core)
   const attributes = new SettingAttributes(core)
   const opening = new Opening(core, attributes)
-  const data = new Data(core)
+  const data = new Data(core, kind === 'memory')
   const directories = new Directories(core)
   const xattrs = new Xattrs(core)
 
@@ -149,7 +157,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
     setattr: (request, args) =>
       (args.valid & FATTR_FLAGS.FATTR_SIZE) !== 0
         ? opening.truncate(request, args)
-        : attributes.apply(request, tree.inode(request.nodeid), args),
+        : attributes.setattr(request, args),
     readlink: (request) => attributes.readlink(request),
     statfs: (request) => attributes.statfs(request),
 
@@ -160,13 +168,13 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
       data.write(request, fh, offset, bytes, flags, writeFlags),
     fsync: (request, fh, dataOnly) => data.fsync(request, fh, dataOnly),
     fallocate: (request, fh, offset, length, mode) => data.fallocate(request, fh, offset, length, mode),
-    lseek: (_request, fh, offset, whence) => data.lseek(fh, offset, whence),
+    lseek: (request, fh, offset, whence) => data.lseek(request, fh, offset, whence),
     copyFileRange: (request, args) => data.copyFileRange(request, args),
     syncfs: (request) => data.syncfs(request),
 
     opendir: (request, flags) => directories.opendir(request, flags),
-    readdir: (_request, fh, offset, writer) => directories.readdir(fh, offset, writer),
-    readdirplus: (_request, fh, offset, writer) => directories.readdirplus(fh, offset, writer),
+    readdir: (request, fh, offset, writer) => directories.readdir(request, fh, offset, writer),
+    readdirplus: (request, fh, offset, writer) => directories.readdirplus(request, fh, offset, writer),
     releasedir: (_request, fh) => directories.releasedir(fh),
     fsyncdir: (request, fh, dataOnly) => directories.fsyncdir(request, fh, dataOnly),
 

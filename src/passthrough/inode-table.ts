@@ -57,6 +57,12 @@ export class Inode implements FileNode, FdHolder {
   readonly slot: number
   openCount = 0
   holdCount = 0
+  /** Requests that have it in hand and wait for an io thread. */
+  keepCount = 0
+  /** What to close when there are none any more. */
+  lateFds: number[] | null = null
+  /** Counts changes of its extended attributes through us. */
+  xattrChangeCount = 0
   fd = -1
   fdUsedAt = 0
   fdSlot = -1
@@ -166,9 +172,14 @@ export class Inode implements FileNode, FdHolder {
       this.fd >= 0 ||
       this.openCount > 0 ||
       this.holdCount > 0 ||
+      this.isInUse ||
       this.createdFd >= 0 ||
       (this.use !== null && this.use.backingId !== 0)
     )
+  }
+
+  get isInUse(): boolean {
+    return this.keepCount > 0
   }
 
   get mustKeepFd(): boolean {
@@ -444,7 +455,7 @@ export class InodeTable {
     const at = this.records.at(slot)
     if ((doubles[(at >>> 1) + D.nlookup] ?? 0) > 0 || (words[at + W.childCount] ?? 0) > 0) return true
     const inode = this.objects.get(doubles[(at >>> 1) + D.nodeid] ?? 0)
-    return inode !== undefined && (inode.openCount > 0 || inode.holdCount > 0)
+    return inode !== undefined && (inode.openCount > 0 || inode.holdCount > 0 || inode.isInUse)
   }
 
   private remove(slot: number): void {

@@ -14,7 +14,7 @@ import { Errno } from '../lib/errno.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK, POLLIN } from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
-import type { IoThreads, Job, JobResult } from './io-jobs.js'
+import type { Finished, IoThreads, Job } from './io-jobs.js'
 
 export interface IoThreadsOptions {
   /** The compiled `io-worker`, as a path: dist/passthrough/io-worker.js, or the bundle of it. */
@@ -35,17 +35,28 @@ export interface JobMessage {
 
 export interface ResultMessage {
   readonly id: number
-  readonly result: JobResult
+  readonly finished: Finished
 }
 
 interface Thread {
   readonly worker: Worker
   readonly port: MessagePort
-  jobCount: number
+  isBusy: boolean
+  /** The last job that it was given. */
+  lastId: number
 }
 
 const STOP_POLL_MS = 100
 const STOP_POLL_COUNT = 50
+const TERMINATE_MS = 1000
+/**
+ * Each holds one call that does not return: a directory on a server that is gone, say. Whoever comes when all are
+ * held waits.
+ */
+const THREAD_COUNT_MAX = 16
+/** More than these go when so many jobs were done without them. */
+const KEPT_THREAD_COUNT = 4
+const IDLE_JOB_COUNT_MAX = 1000
 
 export class ThreadedIo implements IoThreads {
   /** Readable when `collect` has something to do. */
@@ -53,34 +64,40 @@ export class ThreadedIo implements IoThreads {
   private readonly workerFile: string
   private readonly threadCountMax: number
   private readonly threads: Thread[] = []
-  private readonly waiting = new Map<number, (result: JobResult) => void>()
+  /** Jobs that nobody could take yet. A thread has one at a time, so that none stands behind one that hangs. */
+  private readonly queue: JobMessage[] = []
+  private readonly waiting = new Map<number, (finished: Finished) => void>()
   private nextId = 1
   private readonly counter = Buffer.alloc(8)
 
   constructor(options: IoThreadsOptions) {
     this.workerFile = options.workerFile
-    this.threadCountMax = options.threadCountMax ?? 4
+    this.threadCountMax = options.threadCountMax ?? THREAD_COUNT_MAX
   }
 
   get pendingCount(): number {
     return this.waiting.size
   }
 
-  submit(job: Job, done: (result: JobResult) => void): void {
+  submit(job: Job, done: (finished: Finished) => void): void {
     const id = this.nextId++
     this.waiting.set(id, done)
-    const thread = this.idlest()
-    thread.jobCount++
     const message: JobMessage = { id, job }
+    const thread = this.idleThread()
+    if (thread === undefined) this.queue.push(message)
+    else this.give(thread, message)
+  }
+
+  private give(thread: Thread, message: JobMessage): void {
+    const { id, job } = message
+    thread.isBusy = true
+    thread.lastId = id
     thread.port.postMessage(message, job.kind === 'write' ? [job.data.buffer as ArrayBuffer] : [])
   }
 
-  private idlest(): Thread {
-    let best: Thread | undefined
-    for (const thread of this.threads)
-      if (best === undefined || thread.jobCount < best.jobCount) best = thread
-    if (best !== undefined && (best.jobCount === 0 || this.threads.length >= this.threadCountMax)) return best
-    return this.start()
+  private idleThread(): Thread | undefined {
+    const thread = this.threads.find(({ isBusy }) => !isBusy)
+    return thread ?? (this.threads.length < this.threadCountMax ? this.start() : undefined)
   }
 
   private start(): Thread {
@@ -97,7 +114,7 @@ export class ThreadedIo implements IoThreads {
     })
     worker.unref()
     port1.unref()
-    const thread: Thread = { worker, port: port1, jobCount: 0 }
+    const thread: Thread = { worker, port: port1, isBusy: false, lastId: 0 }
     this.threads.push(thread)
     return thread
   }
@@ -105,21 +122,46 @@ export class ThreadedIo implements IoThreads {
   /** Hands out the results that have come in. Call it when `eventFd` is readable. */
   collect(): void {
     raw.read(this.eventFd, this.counter, 8)
+    const results: (() => void)[] = []
     for (const thread of this.threads) {
       for (;;) {
         const received = receiveMessageOnPort(thread.port)
         if (received === undefined) break
-        const { id, result } = received.message as ResultMessage
+        const { id, finished } = received.message as ResultMessage
         const done = this.waiting.get(id)
         this.waiting.delete(id)
-        thread.jobCount--
-        done?.(result)
+        const next = this.queue.shift()
+        if (next === undefined) thread.isBusy = false
+        else this.give(thread, next)
+        results.push(() => done?.(finished))
       }
     }
+    this.retire()
+    const bugs: unknown[] = []
+    for (const result of results) {
+      try {
+        result()
+      } catch (bug) {
+        // The others are to have their answers all the same.
+        bugs.push(bug)
+      }
+    }
+    if (bugs.length > 0) throw bugs[0]
   }
 
-  /** Waits (a few seconds at most) for what is under way, then ends the threads. */
-  async stop(): Promise<void> {
+  private retire(): void {
+    const last = this.threads.at(-1)
+    if (last === undefined || last.isBusy || this.threads.length <= KEPT_THREAD_COUNT) return
+    if (this.nextId - last.lastId < IDLE_JOB_COUNT_MAX) return
+    this.threads.pop()
+    last.port.close()
+  }
+
+  /**
+   * Waits (a few seconds at most) for what is under way, then ends the threads.
+   * @returns false if one hangs in a system call, which the end of the process would wait for.
+   */
+  async stop(): Promise<boolean> {
     const fds = Buffer.alloc(8)
     for (let round = 0; this.waiting.size > 0 && round < STOP_POLL_COUNT; round++) {
       fds.writeInt32LE(this.eventFd, 0)
@@ -129,8 +171,15 @@ export class ThreadedIo implements IoThreads {
       this.collect()
     }
     for (const { port } of this.threads) port.close()
-    await Promise.all(this.threads.map(({ worker }) => worker.terminate()))
+    const ended = Promise.all(this.threads.map(({ worker }) => worker.terminate())).then(() => true)
+    let timer: NodeJS.Timeout | undefined
+    const patience = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), TERMINATE_MS)
+    })
+    const haveEnded = await Promise.race([ended, patience])
+    clearTimeout(timer)
     raw.close(this.eventFd)
+    return haveEnded
   }
 }
 

@@ -1,23 +1,40 @@
 /** The program of an io thread: carries out jobs one after the other, until its port is closed. */
 import { workerData } from 'node:worker_threads'
 import { Errno } from '../lib/errno.js'
+import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
+import { Statx } from '../linux/stat.js'
 import { threadIdentity } from './identity.js'
-import { type JobResult, runJob } from './io-jobs.js'
+import { type Finished, type JobResult, runJob, sleepCountOfThread } from './io-jobs.js'
 import type { JobMessage, ResultMessage, WorkerStart } from './io-threads.js'
 
 const { port, eventFd } = workerData as WorkerStart
+// The umask belongs to the process unless a thread asks for one of its own.
+const CLONE_FS = 0x200
+check(raw.unshare(CLONE_FS), 'unshare')
 const identity = threadIdentity()
+const stat = new Statx()
 const one = Buffer.alloc(8)
 one.writeUInt32LE(1, 0)
 
 port.on('message', ({ id, job }: JobMessage) => {
+  const startMs = performance.now()
+  const sleepCount = sleepCountOfThread()
   let result: JobResult = { result: -Errno.EIO }
   try {
-    result = runJob(job, identity)
+    result = runJob(job, identity, stat)
   } finally {
     // Also after a bug of ours: whoever waits for the answer must get one.
-    const message: ResultMessage = { id, result }
+    const durationMs = performance.now() - startMs
+    const hasSlept = sleepCountOfThread() > sleepCount
+    const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
+    const finished: Finished = {
+      ...result,
+      durationMs,
+      hasSlept,
+      ...(hasStat ? { stat: new Uint8Array(stat.buffer) } : {}),
+    }
+    const message: ResultMessage = { id, finished }
     port.postMessage(message, result.data === undefined ? [] : [result.data.buffer as ArrayBuffer])
     raw.write(eventFd, one, one.length)
   }

@@ -1,5 +1,5 @@
 /** Answers that may come at once or later. */
-import { type Answer, type Deferred, type Failure, PENDING, type RequestInfo } from '../fuse/api.js'
+import { type Answer, type Deferred, PENDING, type RequestInfo } from '../fuse/api.js'
 import type { Errno } from '../lib/errno.js'
 
 /**
@@ -7,11 +7,13 @@ import type { Errno } from '../lib/errno.js'
  * returns `take` from the handler.
  */
 export class LaterAnswer<T extends object | symbol> {
-  private value: T | Failure | undefined
+  private value: Answer<T> | undefined
   private deferred: Deferred<T> | null = null
 
-  give(value: T | Failure): void {
+  /** @param value PENDING if the request was deferred once more meanwhile: then somebody else answers. */
+  give(value: Answer<T>): void {
     if (this.deferred === null) this.value = value
+    else if (value === PENDING) return
     else if (typeof value === 'number') this.deferred.fail(-value as Errno)
     else this.deferred.answer(value)
   }

@@ -3,6 +3,7 @@ import { type Answer, type EntryReply, OK, type Ok, type RequestInfo } from '../
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import { negativeEntry, tellEntry } from './attributes.js'
+import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
 
@@ -10,7 +11,15 @@ const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const ENOENT = -2
 /** Freeing more than this takes long enough to be done in another thread. */
 const BIG_BLOCKS = (64 << 20) / 512
-const EMPTY_PATH = Buffer.from('\0')
+
+/** A name as a string with one character per byte: good for as long as a request waits. */
+export function nameString(nameZ: Buffer): string {
+  return nameZ.toString('latin1', 0, nameZ.length - 1)
+}
+
+export function nameBytes(name: string): Buffer {
+  return Buffer.from(`${name}\0`, 'latin1')
+}
 
 export class Names {
   private readonly core: Core
@@ -20,13 +29,19 @@ export class Names {
   }
 
   lookup(request: RequestInfo, nameZ: Buffer): Answer<EntryReply> {
-    const { tree, stat, options } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    const result = tree.statAt(parentFd, nameZ, stat)
+    return calls.serve(request, tree, this.lookUp(parent, nameString(nameZ)), parent)
+  }
+
+  private *lookUp(parent: Inode, name: string): Steps<Answer<EntryReply>> {
+    const { calls, tree, stat, options } = this.core
+    const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
+    if (fd < 0) return fd
+    const job = { kind: 'stat-at', fd, name } as const
+    const { result } = calls.here(job) ?? (yield job)
     if (result === ENOENT) return negativeEntry(options)
-    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 
   forget(nodeid: number, nlookup: number): void {
@@ -42,39 +57,55 @@ export class Names {
   }
 
   private remove(request: RequestInfo, nameZ: Buffer, flags: number): Answer<Ok> {
-    const { tree } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    const victim = this.keep(parentFd, nameZ)
-    const result = raw.unlinkat(parentFd, nameZ, flags)
-    if (result < 0) return result
-    if (victim !== null) this.nameGone(victim.inode, parent, nameZ, victim)
-    return OK
+    return calls.serve(request, tree, this.takeAway(parent, nameString(nameZ), flags), parent)
+  }
+
+  private *takeAway(parent: Inode, name: string, flags: number): Steps<Answer<Ok>> {
+    const { calls, tree } = this.core
+    const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
+    if (fd < 0) return fd
+    const victim = yield* this.takeHold(fd, name)
+    try {
+      const job = { kind: 'remove', fd, name, flags } as const
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
+      if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
+      return OK
+    } finally {
+      this.letGo(victim)
+    }
   }
 
   /**
    * Takes a descriptor of a file that is about to lose a name, if the kernel knows the file: it may be open, be
-   * somebody's working directory, or be named by another descriptor, and goes on working.
+   * somebody's working directory, or be named by another descriptor, and goes on working. It stays until `letGo`.
    */
-  private keep(parentFd: number, nameZ: Buffer): Victim | null {
+  private *takeHold(parentFd: number, name: string): Steps<NamedFile | null> {
     const { tree, stat } = this.core
-    const fd = tree.openAt(parentFd, nameZ, PATH_FLAGS, 0)
+    const fd = yield* tree.openAt(parentFd, name, PATH_FLAGS)
     if (fd < 0) return null
-    const inode = tree.statFd(fd, stat) === 0 ? tree.inodes.find(stat) : undefined
+    const looked = yield* tree.statFd(fd)
+    const inode = looked === 0 ? tree.inodes.find(stat) : undefined
     if (inode === undefined || inode.fd >= 0) raw.close(fd)
     else tree.adopt(inode, fd)
     if (inode === undefined) return null
+    tree.keep(inode)
     return { inode, isLast: stat.nlink <= 1 || inode.isDirectory, isBig: stat.blocks > BIG_BLOCKS }
   }
 
+  private letGo(file: NamedFile | null): void {
+    if (file !== null) this.core.tree.unkeep(file.inode)
+  }
+
   /** Forgets a name that was removed through us. */
-  private nameGone(inode: Inode, parent: Inode, nameZ: Buffer, { isLast, isBig }: Victim): void {
+  private nameGone(inode: Inode, parent: Inode, name: string, { isLast, isBig }: NamedFile): void {
     if (isLast) {
       inode.hasName = false
       inode.isBigAndUnlinked = isBig
       this.core.backingIds.dropIdle(inode)
-    } else if (inode.parentSlot === parent.slot && inode.isCalled(nameZ)) {
+    } else if (inode.parentSlot === parent.slot && inode.isCalled(nameBytes(name))) {
       inode.hasName = false
     }
   }
@@ -86,55 +117,89 @@ export class Names {
     newNameZ: Buffer,
     flags: number,
   ): Answer<Ok> {
-    const { tree, stat, identity } = this.core
+    const { calls, tree } = this.core
     const oldParent = tree.inode(request.nodeid)
     const newParent = newParentId === request.nodeid ? oldParent : tree.inodes.get(newParentId)
-    const oldParentFd = tree.pathFd(oldParent)
-    if (oldParentFd < 0) return oldParentFd
-    const newParentFd = tree.pathFd(newParent)
-    if (newParentFd < 0) return newParentFd
-    const found = tree.statAt(oldParentFd, oldNameZ, stat)
+    const names = { oldName: nameString(oldNameZ), newName: nameString(newNameZ) }
+    const steps = this.move(request, { oldParent, newParent, ...names }, flags)
+    return calls.serve(request, tree, steps, oldParent, newParent)
+  }
+
+  private *move(
+    request: RequestInfo,
+    { oldParent, newParent, oldName, newName }: Move,
+    flags: number,
+  ): Steps<Answer<Ok>> {
+    const { calls, tree, stat } = this.core
+    const fd = tree.fdAtHand(oldParent) ?? (yield* tree.pathFd(oldParent))
+    if (fd < 0) return fd
+    const newFd = tree.fdAtHand(newParent) ?? (yield* tree.pathFd(newParent))
+    if (newFd < 0) return newFd
+    const found = yield* tree.statAt(fd, oldName)
     if (found < 0) return found
     const moved = tree.inodes.find(stat)
-    const target = (flags & c.RENAME_NOREPLACE) !== 0 ? null : this.keep(newParentFd, newNameZ)
-    // A whiteout is made in place of what moves away, and belongs to the caller.
-    if ((flags & c.RENAME_WHITEOUT) !== 0) identity.become(request.uid, request.gid)
-    const result = raw.renameat2(oldParentFd, oldNameZ, newParentFd, newNameZ, flags)
-    if (result < 0) return result
-    // Two names of one file: rename(2) does nothing.
-    if (moved !== undefined && moved === target?.inode) return OK
-    if (target !== null) {
-      const { inode } = target
-      if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, oldNameZ)
-      else this.nameGone(inode, newParent, newNameZ, target)
+    if (moved !== undefined) tree.keep(moved)
+    let target: NamedFile | null = null
+    let held: NamedFile | null = null
+    try {
+      if ((flags & c.RENAME_NOREPLACE) === 0) target = yield* this.takeHold(newFd, newName)
+      // A whiteout is made in place of what moves away, and belongs to the caller.
+      const maker = (flags & c.RENAME_WHITEOUT) !== 0 ? { uid: request.uid, gid: request.gid } : null
+      const job = { kind: 'rename', fd, name: oldName, newFd, newName, flags, maker } as const
+      let done = calls.here(job)
+      if (done === undefined) {
+        // Until we hear of the end, its name may be the old one or the new one: only a descriptor leads to it.
+        held = yield* this.takeHold(fd, oldName)
+        done = yield job
+      }
+      if (done.result < 0) return done.result
+      // Two names of one file: rename(2) does nothing.
+      if (moved !== undefined && moved === target?.inode) return OK
+      if (target !== null) {
+        const { inode } = target
+        if ((flags & c.RENAME_EXCHANGE) !== 0) tree.inodes.place(inode, oldParent, nameBytes(oldName))
+        else this.nameGone(inode, newParent, newName, target)
+      }
+      if (moved !== undefined) tree.inodes.place(moved, newParent, nameBytes(newName))
+      return OK
+    } finally {
+      if (moved !== undefined) tree.unkeep(moved)
+      this.letGo(target)
+      this.letGo(held)
     }
-    if (moved !== undefined) tree.inodes.place(moved, newParent, newNameZ)
-    return OK
   }
 
   link(request: RequestInfo, oldNodeid: number, newNameZ: Buffer): Answer<EntryReply> {
-    const { tree, stat } = this.core
+    const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
     const inode = tree.inodes.get(oldNodeid)
-    const parentFd = tree.pathFd(parent)
-    if (parentFd < 0) return parentFd
-    const fd = tree.pathFd(inode)
+    return calls.serve(request, tree, this.addName(parent, nameString(newNameZ), inode), parent, inode)
+  }
+
+  private *addName(parent: Inode, name: string, inode: Inode): Steps<Answer<EntryReply>> {
+    const { calls, tree, stat } = this.core
+    const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
-    let result = raw.linkat(fd, EMPTY_PATH, parentFd, newNameZ, c.AT_EMPTY_PATH)
-    // Without CAP_DAC_READ_SEARCH the empty path is refused with ENOENT; /proc leads there too.
-    if (result === ENOENT) {
-      result = raw.linkat(c.AT_FDCWD, tree.procPath(fd), parentFd, newNameZ, c.AT_SYMLINK_FOLLOW)
-    }
+    const fileFd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
+    if (fileFd < 0) return fileFd
+    const job = { kind: 'link', fd, name, fileFd } as const
+    const { result } = calls.here(job) ?? (yield job)
     if (result < 0) return result
-    const looked = tree.statFd(fd, stat)
-    if (looked < 0) return looked
-    return tellEntry(this.core, stat, parent, newNameZ)
+    const looked = yield* tree.statFd(fileFd)
+    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 }
 
-/** A file that loses a name. */
-interface Victim {
+/** A file, as it was seen under a name that it loses. */
+interface NamedFile {
   readonly inode: Inode
   readonly isLast: boolean
   readonly isBig: boolean
+}
+
+interface Move {
+  readonly oldParent: Inode
+  readonly oldName: string
+  readonly newParent: Inode
+  readonly newName: string
 }

@@ -5,10 +5,9 @@ import { FOPEN_FLAGS } from '../fuse/wire/flags.js'
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
-import { STATFS_SIZE } from './attributes.js'
 import { type BackingIds, useOf } from './backing-ids.js'
 import type { BackingTree } from './backing-tree.js'
+import type { Calls, Steps } from './calls.js'
 import type { Features } from './features.js'
 import type { OpenFile } from './gate.js'
 import type { Inode } from './inode-table.js'
@@ -56,11 +55,6 @@ export class Handle implements OpenFile {
  */
 const KEPT_FLAGS = c.O_ACCMODE | c.O_SYNC | c.O_DSYNC | c.O_NOATIME
 
-/** f_type of ext4, XFS, btrfs, tmpfs and overlayfs. */
-const LOCAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([
-  0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x794c_7630,
-])
-
 /** Descriptors of files that are open since they were created, at most. */
 const CREATED_FD_COUNT_MAX = 512
 
@@ -70,20 +64,17 @@ export class OpenFiles {
   /** What of FUSE is in use; set by INIT. */
   features: Features = new Set()
   private createdFdCount = 0
-  /** Can every file that is found be opened for reading? */
-  private readonly readsAlwaysOpen: boolean
+  private readonly calls: Calls
   private readonly tree: BackingTree
   private readonly backingIds: BackingIds
 
   private readonly keepsData: boolean
 
-  constructor(tree: BackingTree, backingIds: BackingIds, keepsData: boolean) {
+  constructor(calls: Calls, tree: BackingTree, backingIds: BackingIds, keepsData: boolean) {
+    this.calls = calls
     this.tree = tree
     this.backingIds = backingIds
     this.keepsData = keepsData
-    const statfs = Buffer.alloc(STATFS_SIZE)
-    this.readsAlwaysOpen =
-      raw.fstatfs(tree.rootFd, statfs) === 0 && LOCAL_FILE_SYSTEMS.has(statfs.readUInt32LE(0))
   }
 
   get(fh: number): Handle {
@@ -114,15 +105,20 @@ export class OpenFiles {
    * @param uid of the caller.
    * @returns a negative errno if it cannot be opened.
    */
-  open(inode: Inode, flags: number, pid: number, uid: number): Handle | number {
+  *open(inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
     if (!this.hasRoom()) return -Errno.EMFILE
-    const isForReading = (flags & c.O_ACCMODE) === c.O_RDONLY
-    if (isForReading && this.readsAlwaysOpen) return this.openWith(-1, inode, flags, pid, uid, false)
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
     // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
     // server decides what can be read.
-    const fd = this.openData(inode, flags)
-    return fd < 0 ? fd : this.openWith(fd, inode, flags, pid, uid, false)
+    const isInEarnest = this.calls.isRemote || (flags & c.O_ACCMODE) !== c.O_RDONLY
+    const fd = isInEarnest ? yield* this.openData(inode, flags) : -1
+    if (isInEarnest && fd < 0) return fd
+    const toRegister = this.backingIds.isToBeMade(inode) ? yield* this.tree.pathFd(inode) : 0
+    if (toRegister < 0) {
+      if (fd >= 0) this.calls.close(fd)
+      return toRegister
+    }
+    return yield* this.openWith(fd, inode, flags, pid, uid, false)
   }
 
   /** May one more file be opened? Past the daemon that takes no descriptor of ours. */
@@ -131,27 +127,31 @@ export class OpenFiles {
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
-  openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle | number {
-    return this.openWith(fd, inode, flags, pid, uid, true)
+  *openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
+    return yield* this.openWith(fd, inode, flags, pid, uid, true)
   }
 
   /** @param fd a descriptor of the file, opened with these flags, or -1. */
-  private openWith(
+  private *openWith(
     fd: number,
     inode: Inode,
     flags: number,
     pid: number,
     uid: number,
     isNew: boolean,
-  ): Handle | number {
+  ): Steps<Handle | number> {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
     const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, isNew ? fd : -1) > 0
     const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
     if (!isPassthrough) {
       handle.fd = fd
-      const dataFd = this.dataFd(handle)
-      if (dataFd < 0) return dataFd
+      // Counted before it is open: nobody else may open it past the daemon meanwhile.
       useOf(inode).daemonUsers++
+      const dataFd = yield* this.dataFd(handle)
+      if (dataFd < 0) {
+        useOf(inode).daemonUsers--
+        return dataFd
+      }
     } else if (fd >= 0) {
       this.keepOrClose(handle, fd, isNew)
     }
@@ -166,7 +166,7 @@ export class OpenFiles {
    */
   private keepOrClose(handle: Handle, fd: number, isNew: boolean): void {
     if (!isNew || this.createdFdCount >= CREATED_FD_COUNT_MAX || !this.tree.hasRoom('file')) {
-      raw.close(fd)
+      this.calls.close(fd)
       return
     }
     this.createdFdCount++
@@ -180,19 +180,23 @@ export class OpenFiles {
   }
 
   /** The file of a handle as a descriptor of ours; its own until it is released. */
-  dataFd(handle: Handle): number {
+  *dataFd(handle: Handle): Steps<number> {
     if (handle.fd >= 0) return handle.fd
     if (!this.tree.hasRoom('file')) return -Errno.EMFILE
-    handle.fd = this.openData(handle.node, handle.flags)
+    const fd = yield* this.openData(handle.node, handle.flags)
+    // Another request of the same open file may have been quicker.
+    if (fd >= 0 && handle.fd >= 0) this.calls.close(fd)
+    else if (fd < 0) return fd
+    else handle.fd = fd
     return handle.fd
   }
 
-  private openData(inode: Inode, programFlags: number): number {
+  private *openData(inode: Inode, programFlags: number): Steps<number> {
     const flags = OpenFiles.dataFlags(programFlags)
-    const fd = this.tree.openFile(inode, flags)
+    const fd = yield* this.tree.openFile(inode, flags)
     // An append-only file (chattr +a) opens for writing with O_APPEND alone; it has one place to write anyway.
     if (fd !== -Errno.EPERM || (programFlags & c.O_APPEND) === 0) return fd
-    return this.tree.openFile(inode, flags | c.O_APPEND)
+    return yield* this.tree.openFile(inode, flags | c.O_APPEND)
   }
 
   release(handle: Handle): void {
@@ -202,7 +206,7 @@ export class OpenFiles {
       node.createdFd = -1
       this.createdFdCount--
     }
-    if (handle.fd >= 0) raw.close(handle.fd)
+    if (handle.fd >= 0) this.tree.closeUnused(node, handle.fd)
     handle.fd = -1
     if (handle.isPassthrough) this.backingIds.release(node)
     else useOf(node).daemonUsers--

@@ -10,14 +10,14 @@ import {
   type SetattrArgs,
 } from '../fuse/api.js'
 import { FATTR_FLAGS, OPEN_IN_FLAGS } from '../fuse/wire/flags.js'
+import { Errno } from '../lib/errno.js'
 import { O_NONBLOCK, O_TRUNC, O_WRONLY } from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
 import { hasSetidBits } from './attributes.js'
+import { atOnce, type Steps } from './calls.js'
 import type { Core } from './core.js'
 import { keepsSetid } from './identity.js'
 import type { Inode } from './inode-table.js'
-import { asWriter, type Writer } from './io-jobs.js'
-import { LaterAnswer } from './later.js'
+import type { Writer } from './io-jobs.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
 import type { SettingAttributes } from './setting-attributes.js'
@@ -34,7 +34,7 @@ interface SizeChange<T> {
   readonly nonBlocking: boolean
   readonly refused?: () => void
   /** Makes the answer, from 0 or a negative errno. */
-  readonly finish: (result: number) => T | Failure
+  readonly finish: (result: number) => Steps<T | Failure>
 }
 
 export class Opening {
@@ -47,17 +47,27 @@ export class Opening {
   }
 
   open(request: RequestInfo, flags: number, openFlags: number): Answer<OpenReply> {
-    const { tree, files, gate } = this.core
+    const { calls, tree } = this.core
     const inode = tree.inode(request.nodeid)
-    const handle = files.open(inode, flags, request.pid, request.uid)
+    return calls.serve(request, tree, this.openFile(request, inode, flags, openFlags), inode)
+  }
+
+  private *openFile(
+    request: RequestInfo,
+    inode: Inode,
+    flags: number,
+    openFlags: number,
+  ): Steps<Answer<OpenReply>> {
+    const { files, gate } = this.core
+    const handle = yield* files.open(inode, flags, request.pid, request.uid)
     if (typeof handle === 'number') return handle
-    if ((flags & O_TRUNC) !== 0) return this.openTruncating(request, handle, openFlags)
+    if ((flags & O_TRUNC) !== 0) return yield* this.openTruncating(request, handle, openFlags)
     gate.opened(request, handle)
     return files.reply(handle)
   }
 
   /** The file is open for the kernel only when the truncation has happened. */
-  private openTruncating(request: RequestInfo, handle: Handle, openFlags: number): Answer<OpenReply> {
+  private openTruncating(request: RequestInfo, handle: Handle, openFlags: number): Steps<Answer<OpenReply>> {
     const { files, gate, features } = this.core
     const isKilling = (openFlags & OPEN_IN_FLAGS.FUSE_OPEN_KILL_SUIDGID) !== 0
     return this.changeSize<OpenReply>(request, {
@@ -71,10 +81,10 @@ export class Opening {
       finish: (result) => {
         if (result < 0) {
           files.release(handle)
-          return result
+          return atOnce(result)
         }
         gate.opened(request, handle)
-        return files.reply(handle)
+        return atOnce(files.reply(handle))
       },
     })
   }
@@ -89,84 +99,89 @@ export class Opening {
 
   /** SETATTR with a size. */
   truncate(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
-    const { tree, files, features } = this.core
+    const { calls, tree, files, features } = this.core
     const inode = tree.inode(request.nodeid)
     const file = args.fh === null ? null : files.get(args.fh)
+    const { attributes } = this
     const isKilling = (args.valid & FATTR_FLAGS.FATTR_KILL_SUIDGID) !== 0
-    return this.changeSize<AttrReply>(request, {
+    const steps = this.changeSize<AttrReply>(request, {
       inode,
       file,
       operation: 'truncate',
       size: args.size,
       writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: file?.isNonBlocking ?? false,
-      finish: (result) => {
+      *finish(result) {
         if (result < 0) return result
         // Asked for again: the object may be another one if the change had to wait.
-        return this.attributes.apply(request, tree.inodes.get(request.nodeid), args)
+        return yield* attributes.apply(request, tree.inodes.get(request.nodeid), args)
       },
     })
+    return calls.serve(request, tree, steps, inode)
   }
 
   /** Sets the size of a file; shrinking it asks the gate. */
-  private changeSize<T extends object>(request: RequestInfo, change: SizeChange<T>): Answer<T> {
-    const { tree, stat, gate, features } = this.core
+  private *changeSize<T extends object>(request: RequestInfo, change: SizeChange<T>): Steps<Answer<T>> {
+    const { calls, tree, stat, gate, features } = this.core
     const { inode, file, operation, size, writer, nonBlocking } = change
-    const looked = tree.stat(inode, stat)
-    if (looked < 0) return change.finish(looked)
-    if (size >= stat.size) {
-      const later = new LaterAnswer<T>()
-      const done = (result: number) => later.give(change.finish(result))
-      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
-      const isByOpen = size === 0 && !features.has('atomic-o-trunc')
-      const isByPath = operation === 'truncate' && file === null && !isByOpen
-      if (size === stat.size && !isByPath) done(this.keepSize(inode, size, writer))
-      else this.setSize(inode, size, writer, done)
-      return later.take(request, null)
-    }
+    const looked = yield* tree.stat(inode)
+    if (looked < 0) return yield* change.finish(looked)
     const range = { start: size, end: Number.POSITIVE_INFINITY }
+    if (size > stat.size || (size === stat.size && operation === 'truncate')) {
+      // The kernel keeps everybody from writing to the file until this is answered: it takes no bytes away.
+      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
+      const isByPath = file === null && (size !== 0 || features.has('atomic-o-trunc'))
+      const isKept = size === stat.size && !isByPath
+      const result = yield* isKept ? this.keepSize(inode, size, writer) : this.setSize(inode, size, writer)
+      return yield* change.finish(result)
+    }
+    if (size === stat.size && gate.isProtected(inode, range)) {
+      // Nothing keeps the holder of a lease from writing meanwhile: done before anybody is served again.
+      return yield* change.finish(calls.runNow(this.keepSize(inode, size, writer)))
+    }
+    const act = size === stat.size ? this.keepSize : this.setSize
     return changeLayout<T>(
       gate,
       request,
       { node: inode, file, operation, range, nonBlocking },
       (finish) => {
         const present = tree.inodes.get(inode.nodeid)
-        this.setSize(present, size, writer, (result) => finish(change.finish(result)))
+        tree.keep(present)
+        calls.run(this.actAndFinish(act.call(this, present, size, writer), change), (answer) => {
+          tree.unkeep(present)
+          finish(answer ?? -Errno.EIO)
+        })
       },
       change.refused,
     )
+  }
+
+  private *actAndFinish<T>(act: Steps<number>, change: SizeChange<T>): Steps<T | Failure> {
+    return yield* change.finish(yield* act)
   }
 
   /**
    * ftruncate(2) and O_TRUNC to the size that the file has: its times move all the same, and setuid bits go, which
    * truncate(2) need not do.
    */
-  private keepSize(inode: Inode, size: number, wanted: Writer): number {
-    const { tree, identity } = this.core
-    const fd = tree.openFile(inode, O_WRONLY | O_NONBLOCK)
+  private *keepSize(inode: Inode, size: number, writer: Writer): Steps<number> {
+    const { calls, tree } = this.core
+    const fd = yield* tree.openFile(inode, O_WRONLY | O_NONBLOCK)
     if (fd < 0) return fd
-    const result = asWriter(identity, wanted, () => raw.ftruncate(fd, size))
-    raw.close(fd)
-    return result
+    const job = { kind: 'ftruncate', fd, size, writer, closeAfter: true } as const
+    return (calls.here(job) ?? (yield job)).result
   }
 
   /** Reads the present size again: much may have happened while the gate kept the change waiting. */
-  private setSize(inode: Inode, size: number, wanted: Writer, done: (result: number) => void): void {
-    const { tree, stat, identity, io } = this.core
-    const looked = tree.stat(inode, stat)
-    if (looked < 0) {
-      done(looked)
-      return
-    }
+  private *setSize(inode: Inode, size: number, wanted: Writer): Steps<number> {
+    const { calls, tree, stat } = this.core
+    const looked = yield* tree.stat(inode)
+    if (looked < 0) return looked
     const writer: Writer = { uid: wanted.uid, keepSetid: wanted.keepSetid && hasSetidBits(stat.mode) }
-    const taken = Math.min(stat.size - size, stat.blocks * 512)
-    if (taken > BIG_TRUNCATION_BYTES) {
-      const fd = tree.openFile(inode, O_WRONLY | O_NONBLOCK)
-      if (fd < 0) done(fd)
-      else io.submit({ kind: 'truncate', fd, size, writer }, ({ result }) => done(result))
-      return
-    }
-    const fd = tree.pathFd(inode)
-    done(fd < 0 ? fd : asWriter(identity, writer, () => raw.truncate(tree.procPath(fd), size)))
+    const isBig = Math.min(stat.size - size, stat.blocks * 512) > BIG_TRUNCATION_BYTES
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
+    if (fd < 0) return fd
+    const job = { kind: 'truncate', fd, size, writer } as const
+    return ((isBig ? undefined : calls.here(job)) ?? (yield job)).result
   }
 }

@@ -17,7 +17,12 @@ export interface PassthroughOptions {
   readonly pathFdCountMax: number
   /** Backing ids kept for files that nobody has open at the moment. */
   readonly idleBackingCountMax: number
-  /** Milliseconds of a monotonic clock; used to tell slow writes from quick ones. */
+  /**
+   * Treat the file system below as one whose calls may take long at any time, whatever it is. By itself that is done
+   * with everything that is not known to be on a disk of this machine.
+   */
+  readonly remote: boolean
+  /** Milliseconds of a monotonic clock; used to tell slow calls from quick ones. */
   readonly nowMs: () => number
 }
 
@@ -40,6 +45,7 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   ...CACHE_MODES.auto,
   pathFdCountMax: 0,
   idleBackingCountMax: 1024,
+  remote: false,
   nowMs: () => 0,
 }
 

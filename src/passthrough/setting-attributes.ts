@@ -2,8 +2,8 @@
 import type { Answer, AttrReply, Failure, RequestInfo, SetattrArgs, Statfs } from '../fuse/api.js'
 import { FATTR_FLAGS } from '../fuse/wire/flags.js'
 import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
-import { attrReply, decodeStatfs, hasSetidBits, STATFS_SIZE } from './attributes.js'
+import { attrReply, decodeStatfs, hasSetidBits } from './attributes.js'
+import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import { hasCapability } from './identity.js'
 import type { Inode } from './inode-table.js'
@@ -13,72 +13,77 @@ const SETTABLE =
   f.FATTR_MODE | f.FATTR_UID | f.FATTR_GID | f.FATTR_SIZE | f.FATTR_ATIME | f.FATTR_MTIME | f.FATTR_CTIME
 const MODE_BITS = 0o7777
 const UNCHANGED = 0xffff_ffff
-const EMPTY_PATH = Buffer.from('\0')
-const PATH_MAX = 4096
 const WORD = 0x1_0000_0000
 
 export class SettingAttributes {
   private readonly core: Core
   private readonly times = Buffer.alloc(32)
-  private readonly target = Buffer.alloc(PATH_MAX)
-  private readonly statfsBytes = Buffer.alloc(STATFS_SIZE)
 
   constructor(core: Core) {
     this.core = core
   }
 
   getattr(request: RequestInfo): Answer<AttrReply> {
-    const { tree, stat, options } = this.core
+    const { calls, tree } = this.core
     const inode = tree.inode(request.nodeid)
-    const result = tree.stat(inode, stat)
+    return calls.serve(request, tree, this.lookAt(inode), inode)
+  }
+
+  private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
+    const { tree, stat, options } = this.core
+    const result = yield* tree.stat(inode)
     return result < 0 ? result : attrReply(inode, stat, options)
   }
 
-  /**
-   * Owner, then mode, then times: changing the owner takes setuid bits away, and both move the times. The change
-   * time is the file system's own business (FATTR_CTIME is for those that keep it in the kernel).
-   */
-  apply(request: RequestInfo, inode: Inode, args: SetattrArgs): AttrReply | Failure {
-    const { tree, stat, options } = this.core
-    const fd = tree.pathFd(inode)
+  setattr(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
+    const { calls, tree } = this.core
+    const inode = tree.inode(request.nodeid)
+    return calls.serve(request, tree, this.apply(request, inode, args), inode)
+  }
+
+  /** The change time is the file system's own business (FATTR_CTIME is for those that keep it in the kernel). */
+  *apply(request: RequestInfo, inode: Inode, args: SetattrArgs): Steps<AttrReply | Failure> {
+    const { calls, tree, stat, options } = this.core
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
     const { valid } = args
     // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
-    const touches = (valid & SETTABLE) === 0 && this.mayClearSetid(request, fd)
-    let result = 0
-    if (touches || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0) {
-      const uid = (valid & f.FATTR_UID) !== 0 ? args.uid : UNCHANGED
-      const gid = (valid & f.FATTR_GID) !== 0 ? args.gid : UNCHANGED
-      result = raw.fchownat(fd, EMPTY_PATH, uid, gid, c.AT_EMPTY_PATH)
+    const touches = (valid & SETTABLE) === 0 && (yield* this.mayClearSetid(request, fd))
+    const owner =
+      touches || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0
+        ? {
+            uid: (valid & f.FATTR_UID) !== 0 ? args.uid : UNCHANGED,
+            gid: (valid & f.FATTR_GID) !== 0 ? args.gid : UNCHANGED,
+          }
+        : null
+    // The kernel has taken the setgid bit out already if the caller may not set it.
+    const mode = (valid & f.FATTR_MODE) !== 0 ? args.mode & MODE_BITS : null
+    const times = (valid & (f.FATTR_ATIME | f.FATTR_MTIME)) !== 0 ? this.timesOf(args) : null
+    if (owner !== null || mode !== null || times !== null) {
+      const job = { kind: 'set-attributes', fd, owner, mode, times } as const
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
     }
-    if (result === 0 && (valid & f.FATTR_MODE) !== 0) result = this.setMode(fd, args.mode & MODE_BITS)
-    if (result === 0 && (valid & (f.FATTR_ATIME | f.FATTR_MTIME)) !== 0) result = this.setTimes(fd, args)
-    if (result === 0) result = tree.statFd(fd, stat)
-    return result < 0 ? result : attrReply(inode, stat, options)
+    const looked = yield* tree.statFd(fd)
+    return looked < 0 ? looked : attrReply(inode, stat, options)
   }
 
   /**
    * The kernel lets everybody set nothing, and also sends it ahead of a write that is to take setuid bits away. The
    * write does that itself, so of others than the owner nothing is taken here.
    */
-  private mayClearSetid(request: RequestInfo, fd: number): boolean {
+  private *mayClearSetid(request: RequestInfo, fd: number): Steps<boolean> {
     const { tree, stat } = this.core
-    if (tree.statFd(fd, stat) < 0 || !hasSetidBits(stat.mode)) return true
+    const looked = yield* tree.statFd(fd)
+    if (looked < 0 || !hasSetidBits(stat.mode)) return true
     return request.uid === stat.uid || hasCapability(request, c.CAP_FOWNER)
   }
 
-  /** The kernel has taken the setgid bit out already if the caller may not set it. */
-  private setMode(fd: number, mode: number): number {
-    const { tree, identity } = this.core
-    if ((mode & c.S_ISGID) === 0) return tree.chmod(fd, mode)
-    return identity.keepingSetid(() => tree.chmod(fd, mode))
-  }
-
-  private setTimes(fd: number, args: SetattrArgs): number {
+  private timesOf(args: SetattrArgs): Uint8Array {
     const { valid } = args
     this.putTime(0, valid & f.FATTR_ATIME, valid & f.FATTR_ATIME_NOW, args.atime, args.atimeNsec)
     this.putTime(16, valid & f.FATTR_MTIME, valid & f.FATTR_MTIME_NOW, args.mtime, args.mtimeNsec)
-    return raw.utimensat(fd, EMPTY_PATH, this.times, c.AT_EMPTY_PATH)
+    return new Uint8Array(this.times)
   }
 
   private putTime(offset: number, isSet: number, isNow: number, seconds: number, nanoseconds: number): void {
@@ -91,19 +96,33 @@ export class SettingAttributes {
   }
 
   readlink(request: RequestInfo): Answer<Buffer> {
-    const { tree } = this.core
-    const fd = tree.pathFd(tree.inode(request.nodeid))
+    const { calls, tree } = this.core
+    const inode = tree.inode(request.nodeid)
+    return calls.serve(request, tree, this.target(inode), inode)
+  }
+
+  private *target(inode: Inode): Steps<Answer<Buffer>> {
+    const { calls, tree } = this.core
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
-    const length = raw.readlinkat(fd, EMPTY_PATH, this.target, PATH_MAX)
-    return length < 0 ? length : this.target.subarray(0, length)
+    const job = { kind: 'readlink', fd } as const
+    const { result, data } = calls.here(job) ?? (yield job)
+    return data === undefined ? result : Buffer.from(data)
   }
 
   /** Of the file that was asked about: a directory may have a quota of its own, or be a volume of its own. */
   statfs(request: RequestInfo): Answer<Statfs> {
-    const { tree } = this.core
-    const fd = tree.pathFd(tree.inode(request.nodeid))
+    const { calls, tree } = this.core
+    const inode = tree.inode(request.nodeid)
+    return calls.serve(request, tree, this.fileSystemOf(inode), inode)
+  }
+
+  private *fileSystemOf(inode: Inode): Steps<Answer<Statfs>> {
+    const { calls, tree } = this.core
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
-    const result = raw.fstatfs(fd, this.statfsBytes)
-    return result < 0 ? result : decodeStatfs(this.statfsBytes)
+    const job = { kind: 'statfs', fd } as const
+    const { result, data } = calls.here(job) ?? (yield job)
+    return data === undefined ? result : decodeStatfs(Buffer.from(data))
   }
 }

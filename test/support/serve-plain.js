@@ -2,19 +2,21 @@
  * Serves a plain passthrough of a directory (or file), without leases, for the tests and measurements of
  * src/passthrough. Prints `ready` when it is mounted; ends when it is unmounted.
  *
- *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--debug] DIR MOUNTPOINT
+ *     node test/support/serve-plain.js [--no-passthrough] [--stack-depth N] [--path-fds N] [--remote] [--hold FILE] [--debug] DIR MOUNTPOINT
  *
  * With --faults FILE it is a file system that fails on command: FILE has lines of an operation (`write`, or `*` for
  * all) and an errno, and is read for each request. They concern files, and what is in directories, with "bad" in
- * their paths; the kernel is told to remember nothing.
+ * their paths; the kernel is told to remember nothing. With --hold FILE it is one that keeps requests waiting
+ * (holding.js).
  */
 import { readFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { holding } from './holding.js'
 
 const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
-const { FuseSession } = await import(`${dist}fuse/index.js`)
+const { FuseSession, PENDING } = await import(`${dist}fuse/index.js`)
 const { FuseDevice } = await import(`${dist}linux/fuse-device.js`)
 const { attach, cloneTree } = await import(`${dist}linux/mounts.js`)
 const { close, open, statFd } = await import(`${dist}linux/files.js`)
@@ -26,6 +28,8 @@ const POLLIN = 1
 const ENOTTY = 25
 /** Requests taken in a row before the other descriptors are looked at again. */
 const BURST = 64
+/** How often is looked whether something is to be held no longer. */
+const HOLD_POLL_MS = 20
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -36,6 +40,8 @@ const { values, positionals } = parseArgs({
     'idle-backing': { type: 'string', default: '1024' },
     debug: { type: 'boolean', default: false },
     faults: { type: 'string' },
+    hold: { type: 'string' },
+    remote: { type: 'boolean', default: false },
   },
 })
 const [directory = '', mountpoint = ''] = positionals
@@ -90,14 +96,16 @@ const sound = createPassthrough({
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
     nowMs: () => performance.now(),
-    ...(values.faults === undefined ? {} : { attrValidMs: 0, entryValidMs: 0 }),
+    remote: values.remote,
+    ...(values.faults === undefined && values.hold === undefined ? {} : { attrValidMs: 0, entryValidMs: 0 }),
   },
 })
 const fileSystem = values.faults === undefined ? sound : failing(sound, values.faults)
+const held = values.hold === undefined ? null : holding(fileSystem, values.hold, PENDING)
 let bugCount = 0
 const session = new FuseSession({
   transport: device,
-  fileSystem,
+  fileSystem: held?.fileSystem ?? fileSystem,
   ...fileSystem.wantedInit,
   reportBug(error) {
     bugCount++
@@ -133,7 +141,10 @@ poller.add(io.eventFd, POLLIN, () => io.collect())
 // INIT comes with the mount; the directory can be used when it is answered.
 while (isMounted && session.negotiated === null) poller.wait(-1)
 writeSync(1, `ready ${fileSystem.isPassthrough ? 'passthrough' : 'daemon'}\n`)
-while (isMounted) poller.wait(-1)
+while (isMounted) {
+  poller.wait(held === null ? -1 : HOLD_POLL_MS)
+  held?.check()
+}
 await io.stop()
 fileSystem.close()
 process.exitCode = bugCount > 0 ? 3 : 0
