@@ -1,7 +1,7 @@
 /** `holdfast doctor`: what this machine can do, and what follows from it. Changes nothing. */
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { release } from 'node:os'
-import { FEATURES, type FuseAbility, probeFuse, removeDead } from '../daemon/main.js'
+import { FEATURES, type FuseAbility, probeFuse, raiseFileLimit, removeDead } from '../daemon/main.js'
 import { findFusermount, needsFusermount } from '../linux/fusermount.js'
 import { readMounts } from '../linux/mounts.js'
 import { readStatus } from '../linux/processes.js'
@@ -205,7 +205,9 @@ function isWritable(path: Buffer): boolean {
   }
 }
 
+/** As many as an engine will have: this process gets itself the same limit, which goes with it. */
 function openFiles(): Finding {
+  raiseFileLimit()
   const line = readFileSync('/proc/self/limits', 'latin1').match(/^Max open files\s+(\S+)\s+(\S+)/m)
   return {
     what: 'open files',

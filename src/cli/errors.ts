@@ -1,6 +1,6 @@
 /** One clear line for whatever goes wrong: what, which file, why, what to do. */
 
-import { KernelLacksError, KernelTooOldError } from '../daemon/main.js'
+import { KernelLacksError, KernelTooOldError, RunDirectoryError } from '../daemon/main.js'
 import { errnoMessage } from '../lib/errno.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { FusermountError } from '../linux/fusermount.js'
@@ -72,7 +72,7 @@ function explainFusermount({ path, complaint }: FusermountError): string {
 
 /** The line for an error, without `holdfast:` and newline. Our own bugs are recognisable by their stack. */
 export function explain(error: unknown): string {
-  if (error instanceof CommandError) return error.message
+  if (error instanceof CommandError || error instanceof RunDirectoryError) return error.message
   if (error instanceof LinuxError) {
     const path = error.path === undefined || error.path.length === 0 ? error.syscall : showPath(error.path)
     const what = advice(error)

@@ -32,7 +32,7 @@ function closeInherited(launcher: number): void {
  * Descriptors of ours stand for what any number of programs have open, each of which has a limit of its own: ours
  * must not be met first. Root may go as far as the kernel does, others up to the hard limit.
  */
-function raiseFileLimit(): void {
+export function raiseFileLimit(): void {
   const limits = Buffer.alloc(16)
   const most = BigInt(readFileSync('/proc/sys/fs/nr_open', 'latin1').trim())
   limits.writeBigUInt64LE(most, 0)

@@ -8,7 +8,7 @@ export {
   type FeatureName,
   type Features,
 } from '../passthrough/index.js'
-export { dropStandardStreams, launcherFds, leaveLauncher } from './daemonize.js'
+export { dropStandardStreams, launcherFds, leaveLauncher, raiseFileLimit } from './daemonize.js'
 export { Engine, type EngineOptions } from './engine.js'
 export { logToKernel } from './kernel-log.js'
 export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './preflight.js'
@@ -21,6 +21,7 @@ export {
   isHoldfast,
   isMakeshift,
   liveEngines,
+  RunDirectoryError,
   removeDead,
   runDirectory,
   withRunLock,

@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process'
-import { chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
@@ -12,6 +23,7 @@ import {
   isAlive,
   isHoldfast,
   liveEngines,
+  RunDirectoryError,
   register,
   removeDead,
   runDirectory,
@@ -27,6 +39,11 @@ function fresh(): string {
   const directory = path.join(parent, String(count++))
   mkdirSync(directory)
   return directory
+}
+
+function shareDirectory(name: string): void {
+  mkdirSync(name)
+  chmodSync(name, 0o775)
 }
 
 /** A process that holds a place as an engine does. */
@@ -206,6 +223,51 @@ describe('a run directory in /tmp', () => {
     expect(existsSync(directory)).toBe(false)
     expect(withRunLock(() => existsSync(`${directory}/lock`), directory)).toBe(true)
     expect(existsSync(directory)).toBe(false)
+  })
+
+  test.each([
+    ['a dangling symlink', (name: string) => symlinkSync(`${parent}/nowhere`, name), 'is a symlink'],
+    ['a symlink to a directory of ours', (name: string) => symlinkSync(parent, name), 'is a symlink'],
+    ['a file', (name: string) => writeFileSync(name, ''), 'is no directory'],
+    ['a directory that others may write to', shareDirectory, 'can be written to by others'],
+  ])('is refused in one line where %s has its name, and removes nothing there', (_what, take, problem) => {
+    const directory = `${parent}/taken-${count++}`
+    take(directory)
+    const before = lstatSync(directory).ino
+    const act = () => withRunLock(() => expect.unreachable(), directory)
+    expect(act).toThrow(RunDirectoryError)
+    expect(act).toThrow(`${directory}: it ${problem}, so Holdfast keeps nothing there: `)
+    expect(removeDead(directory)).toEqual([])
+    expect(lstatSync(directory).ino).toBe(before)
+    expect(existsSync(`${parent}/nowhere`)).toBe(false)
+  })
+
+  test.skipIf(process.geteuid?.() !== 0)(
+    'is refused where another user has it (root, to give it away)',
+    () => {
+      const directory = fresh()
+      chownSync(directory, 47_110, 47_110)
+      expect(() => withRunLock(() => 1, directory)).toThrow('it belongs to uid 47110')
+    },
+  )
+
+  test('a lock that is a symlink is not followed', () => {
+    const directory = fresh()
+    symlinkSync(`${parent}/elsewhere`, `${directory}/lock`)
+    expect(() => withRunLock(() => 1, directory)).toThrow(expect.objectContaining({ code: 'ELOOP' }))
+    expect(existsSync(`${parent}/elsewhere`)).toBe(false)
+  })
+
+  test('a directory that was put in its place while the lock was waited for is refused', async () => {
+    const directory = fresh()
+    // It has the same lock file, as another user could make it by a hard link.
+    const script = `
+      exec 9>"$1/lock"; flock -x 9; inode=$(stat -c %i "$1/lock"); echo locked
+      for i in $(seq 500); do grep -q -- "-> FLOCK.*:$inode " /proc/locks && break; sleep 0.01; done
+      mv "$1" "$1.old"; mkdir -m 777 "$1"; ln "$1.old/lock" "$1/lock"`
+    await using shell = new TestShell(script, [directory])
+    await shell.line()
+    expect(() => withRunLock(() => 1, directory)).toThrow('can be written to by others')
   })
 
   test('stays while somebody has the lock, who tidies up then', () => {

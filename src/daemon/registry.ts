@@ -14,12 +14,23 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs'
-import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { close, isWriteLocked, lock, open, statFd, tryLock, tryWriteLock } from '../linux/files.js'
+import {
+  close,
+  isWriteLocked,
+  lock,
+  open,
+  openat,
+  procFd,
+  statFd,
+  statPath,
+  tryLock,
+  tryWriteLock,
+} from '../linux/files.js'
 import { FusermountError, removeMount } from '../linux/fusermount.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
+import { isType, type Statx } from '../linux/stat.js'
 
 export const DATA_TYPE = 'fuse.holdfast'
 export const CONTROL_TYPE = 'fuse.holdfast-control'
@@ -50,42 +61,70 @@ export function isMakeshift(directory = runDirectory()): boolean {
   return directory.startsWith('/tmp/')
 }
 
-/** Everybody must get through root's to the control directories, whatever the umask of the first user of it. */
-function makeRunDirectory(directory: string): void {
-  if (mkdirSync(directory, { recursive: true }) !== undefined) chmodSync(directory, 0o755)
+/** The name of the run directory in /tmp has been taken by somebody else. */
+export class RunDirectoryError extends Error {}
+
+/** In /tmp anybody may take the name: what has it must be a directory that only we can put anything into. */
+function refuseForeign(stat: Statx, directory: string): void {
   if (!isMakeshift(directory)) return
-  // In /tmp the name may have been taken by somebody else.
-  const stat = lstatSync(directory)
-  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
-    throw new LinuxError(Errno.EPERM, 'mkdir', directory)
+  const problem = !isType(stat.mode, c.S_IFDIR)
+    ? `is ${isType(stat.mode, c.S_IFLNK) ? 'a symlink' : 'no directory'}`
+    : stat.uid !== process.geteuid?.()
+      ? `belongs to uid ${stat.uid}`
+      : (stat.mode & 0o022) !== 0
+        ? 'can be written to by others'
+        : null
+  if (problem === null) return
+  const advice = 'have it removed, or set XDG_RUNTIME_DIR to a directory of yours'
+  throw new RunDirectoryError(`${directory}: it ${problem}, so Holdfast keeps nothing there: ${advice}`)
+}
+
+/**
+ * Makes it where it is not there. Everybody must get through root's to the control directories, whatever the umask of
+ * the first user of it. @returns a descriptor (O_PATH) of what was found to be ours.
+ */
+function openRunDirectory(directory: string): number {
+  const isThere = lstatSync(directory, { throwIfNoEntry: false }) !== undefined
+  const isNew = !isThere && mkdirSync(directory, { recursive: true, mode: 0o755 }) !== undefined
+  const fd = open(directory, c.O_PATH | (isMakeshift(directory) ? c.O_NOFOLLOW : 0))
+  try {
+    refuseForeign(statFd(fd), directory)
+    if (isNew) chmodSync(procFd(fd), 0o755)
+    return fd
+  } catch (error) {
+    close(fd)
+    throw error
   }
 }
 
 /** Held while somebody decides what to mount, so that two runs of one file do not both mount over it. */
 export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
-  let fd = openRunLock(directory)
-  while (!isRunLock(fd, directory)) {
-    close(fd)
-    fd = openRunLock(directory)
-  }
-  try {
-    return action()
-  } finally {
-    tidyUp(directory)
-    close(fd)
+  for (;;) {
+    const fd = openRunLock(directory)
+    try {
+      if (!isRunLock(fd, directory)) continue
+      try {
+        return action()
+      } finally {
+        tidyUp(directory)
+      }
+    } finally {
+      close(fd)
+    }
   }
 }
 
+/** How often in a row the directory may be removed in the moment between making and using it. */
+const REMOVED_MAX = 20
+
 /** Waits for the lock, which may be of a file that has been removed by then: see `isRunLock`. */
 function openRunLock(directory: string): number {
-  for (;;) {
+  for (let removedCount = 0; ; removedCount++) {
     let fd: number
     try {
-      makeRunDirectory(directory)
-      fd = open(`${directory}/lock`, c.O_RDWR | c.O_CREAT, 0o600)
+      fd = makeRunLock(directory)
     } catch (error) {
-      // The directory was removed between these two lines.
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue
+      if (isGone(error) && removedCount < REMOVED_MAX) continue
       throw error
     }
     lock(fd)
@@ -93,13 +132,32 @@ function openRunLock(directory: string): number {
   }
 }
 
+function makeRunLock(directory: string): number {
+  const directoryFd = openRunDirectory(directory)
+  try {
+    return openat(directoryFd, 'lock', c.O_RDWR | c.O_CREAT | c.O_NOFOLLOW, 0o600)
+  } finally {
+    close(directoryFd)
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}
+
 /**
  * Only the file that has the name now is the lock. Its name goes while it is locked: whoever waited for it then has
- * the lock of a file that nobody else will ever open, and must ask for the new one.
+ * the lock of a file that nobody else will ever open, and must ask for the new one. Somebody else may have put a
+ * directory of theirs in the place of one that was removed; from now on only whoever has the lock removes ours.
  */
 function isRunLock(fd: number, directory: string): boolean {
-  const named = lstatSync(`${directory}/lock`, { bigint: true, throwIfNoEntry: false })
-  return named !== undefined && named.ino === statFd(fd).ino
+  try {
+    refuseForeign(statPath(directory, { follow: false }), directory)
+    return statPath(`${directory}/lock`, { follow: false }).ino === statFd(fd).ino
+  } catch (error) {
+    if (isGone(error)) return false
+    throw error
+  }
 }
 
 /**
@@ -154,12 +212,14 @@ function tidyUpUnlocked(directory: string): void {
   if (!isMakeshift(directory)) return
   let fd: number
   try {
-    fd = open(`${directory}/lock`, c.O_RDWR)
+    fd = open(`${directory}/lock`, c.O_RDWR | c.O_NOFOLLOW)
   } catch {
     return // Nothing to tidy up, or nothing of ours.
   }
   try {
     if (tryLock(fd) && isRunLock(fd, directory)) tidyUp(directory)
+  } catch (error) {
+    if (!(error instanceof RunDirectoryError)) throw error
   } finally {
     close(fd)
   }
@@ -268,9 +328,10 @@ function tryUnmount(mountpoint: Buffer): boolean {
 function deadPlaces(directory: string): string[] {
   let names: string[]
   try {
+    refuseForeign(statPath(directory, { follow: false }), directory)
     names = readdirSync(directory)
   } catch {
-    return [] // No run directory: nobody has ever run here.
+    return [] // No run directory, or none of ours: we have left nothing here.
   }
   const locks = names.filter((name) => /^\d+\.lock$/.test(name))
   if (locks.length === 0) return []
@@ -287,8 +348,7 @@ function removePlace(control: string): void {
     try {
       remove()
     } catch (error) {
-      const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      if (!isGone) return // It will be found dead again by the next command.
+      if (!isGone(error)) return // It will be found dead again by the next command.
     }
   }
 }
