@@ -3,7 +3,10 @@
  * changes and the looks are in test/programs/coherence.py.
  */
 import { describe, expect, test } from 'vitest'
+import { statusMounts } from './support/listing.js'
 import { holdfastServer, onMount } from './support/on-mount.js'
+import { HOLDFAST } from './support/programs.js'
+import { inSandbox } from './support/sandbox.js'
 
 const PROGRAM = 'python3 "$PROGRAMS/coherence.py" "$MOUNT"'
 
@@ -78,3 +81,34 @@ test('a cache that is none of the three is named', () => {
     '--cache always: none of auto, strict, none',
   )
 })
+
+test(
+  'run has the cache that is asked for; a run that joins is told what it asks for in vain, and runs',
+  inSandbox(async (box) => {
+    const file = await box.file('model', 4096)
+    const join = async (...flags: string[]) => {
+      const { code, stderr } = await box.holdfast('run', ...flags, file, '--', 'true')
+      expect(code).toBe(0)
+      return stderr
+    }
+    const first = box.start([HOLDFAST, 'run', '--cache=strict', file, '--', 'sh', '-c', 'echo on; read x'], {
+      stdin: 'pipe',
+    })
+    await first.says('on')
+    const [record] = await statusMounts(box)
+    expect(record).toMatchObject({ cache: 'strict', kind: 'run' })
+    expect(await box.must('cat "$1/version"', { args: [String(record?.control)] })).toContain(
+      'cache strict\n',
+    )
+    expect(await join()).toBe('')
+    expect(await join('--cache', 'strict')).toBe('')
+    expect(await join('--cache', 'none')).toBe(
+      `holdfast: ${file} is mounted already, with cache strict: --cache none has no effect\n`,
+    )
+    expect(await join('--no-passthrough', '--without', 'noflush')).toBe(
+      `holdfast: ${file} is mounted already, with noflush, passthrough: --without noflush, --no-passthrough have no effect\n`,
+    )
+    first.type('\n')
+    expect(await first.ended).toMatchObject({ code: 0 })
+  }),
+)

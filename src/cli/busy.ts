@@ -52,15 +52,17 @@ export function explainBusy(mount: MountInfo, report: readonly ReportRecord[]): 
   const all = [...uses.byPid].map(
     ([pid, use]) => `${formatOwners([{ pid, command: use.command }])} ${describe(use)}`,
   )
-  for (const { parent, mountpoint } of readMounts()) {
-    if (parent === mount.id) all.push(`${within(mountpoint, mount)} is another mount`)
-  }
+  const inner = readMounts().filter(({ parent }) => parent === mount.id)
+  const userCount = all.length
+  all.push(...inner.map(({ mountpoint }) => `${within(mountpoint, mount)} is another mount`))
   const rest = all.length - LISTED_MAX
   const shown = [...all.slice(0, LISTED_MAX), ...(rest > 0 ? [`and ${rest} more`] : [])].join('; ')
   // Root may look into everybody, others only into their own processes.
   const isAll = process.geteuid?.() === 0
   const only = isAll ? '' : ' (of processes that are not yours nothing can be seen)'
-  if (all.length > 0) return `${shown}${only}: it can be unmounted when they have let go or ended`
+  const innerFirst = inner.length === 0 ? [] : [`unmount ${inner.length === 1 ? 'that' : 'those'} first`]
+  const usersFirst = userCount === 0 ? [] : ['it can be unmounted when they have let go or ended']
+  if (all.length > 0) return `${shown}${only}: ${[...innerFirst, ...usersFirst].join('; ')}`
   const [lease, ...more] = report.filter((record) => record.type === 'lease' && isOn(record, mount))
   const what =
     lease?.type !== 'lease'

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { ReportRecord } from '../control/formats/records.js'
 import { DEFAULT_POLICY, FEATURES } from '../daemon/main.js'
-import { parsePolicy, parseWithout } from './launching.js'
+import { findUnheard, parsePolicy, parseWithout } from './launching.js'
 
 describe('parsePolicy', () => {
   test('what is not given is the default', () => {
@@ -24,6 +25,39 @@ describe('parsePolicy', () => {
   }
 })
 
+describe('findUnheard', () => {
+  const path = Buffer.from('/srv/a')
+  const mount: ReportRecord = {
+    type: 'mount',
+    mountpoint: '/srv',
+    control: '/run/holdfast/0',
+    kind: 'mount',
+    backing: 'ext4',
+    passthrough: true,
+    cache: 'auto',
+    features: ['passthrough', 'noflush'],
+    engine: { pid: 1, command: 'holdfast' },
+    leases: 0,
+    pins: 0,
+  }
+  const find = (given: { cache?: string; without?: string; passthrough?: boolean }) =>
+    findUnheard(path, [mount], { passthrough: true, ...given })
+
+  test('nothing asked, or what is so anyway: nothing said', () => {
+    expect(find({})).toEqual([])
+    expect(find({ cache: 'auto', without: 'dont-mask' })).toEqual([])
+  })
+
+  test('what is otherwise than asked is named in one line, with how it is', () => {
+    expect(find({ cache: 'strict' })).toEqual([
+      'holdfast: /srv/a is mounted already, with cache auto: --cache strict has no effect',
+    ])
+    expect(find({ cache: 'none', without: 'noflush,dont-mask', passthrough: false })).toEqual([
+      'holdfast: /srv/a is mounted already, with cache auto, noflush, passthrough: --cache none, --without noflush, --no-passthrough have no effect',
+    ])
+  })
+})
+
 describe('parseWithout', () => {
   const parse = (without?: string, passthrough = true) => [...parseWithout({ without, passthrough })].sort()
 
@@ -41,10 +75,14 @@ describe('parseWithout', () => {
     expect(parse('all')).toHaveLength(FEATURES.filter(({ isRequired }) => isRequired !== true).length)
   })
 
-  for (const name of ['posix-acl', 'FUSE_DONT_MASK', 'constructor', ' noflush']) {
+  for (const name of ['FUSE_DONT_MASK', 'constructor', ' noflush']) {
     test(`${name} is wrong usage, and what there is is named`, () => {
       const message = expect.stringContaining(`--without ${name}: no such feature (passthrough, `)
       expect(() => parse(name)).toThrow(expect.objectContaining({ exitCode: 2, message }))
     })
   }
+  test('a feature that there is no mount without is wrong usage for this reason', () => {
+    const message = '--without posix-acl: there is no mount without it'
+    expect(() => parse('noflush,posix-acl')).toThrow(expect.objectContaining({ exitCode: 2, message }))
+  })
 })

@@ -1,6 +1,7 @@
 /** What `run` and `mount` share: both become an engine in the background, started by bin/holdfast. */
 
 import { dirname, join } from 'node:path'
+import type { ReportRecord } from '../control/formats/records.js'
 import {
   CACHE_MODES,
   type CacheMode,
@@ -84,14 +85,21 @@ export interface LaunchOptions {
   readonly clock?: string | undefined
 }
 
-/** Throws CommandError for a feature that is not known, or that there is no mount without. */
-export function parseWithout({
-  without: list = '',
-  passthrough,
-}: {
+/** What --without and --no-passthrough say. */
+interface WithoutOptions {
   readonly without?: string | undefined
   readonly passthrough: boolean
-}): Features {
+}
+
+/** Throws CommandError for a feature that is not known, or that there is no mount without. */
+export function parseWithout(options: WithoutOptions): Features {
+  const without = parseFeatures(options)
+  // Only CAP_SYS_ADMIN may ask the kernel for it.
+  if (needsFusermount()) without.add('passthrough')
+  return without
+}
+
+function parseFeatures({ without: list = '', passthrough }: WithoutOptions): Set<FeatureName> {
   const known = FEATURES.filter(({ isRequired }) => isRequired !== true).map(({ name }) => name)
   const without = new Set<FeatureName>()
   // In the list behind -o, commas separate options.
@@ -99,13 +107,43 @@ export function parseWithout({
     const name = known.find((candidate) => candidate === word)
     if (name !== undefined) without.add(name)
     else if (word === 'all') for (const each of known) without.add(each)
-    else if (word !== '') {
+    else if (FEATURES.some((feature) => feature.name === word)) {
+      throw new CommandError(`--without ${word}: there is no mount without it`, 2)
+    } else if (word !== '') {
       throw new CommandError(`--without ${word}: no such feature (${known.join(', ')}, or all)`, 2)
     }
   }
-  // Only CAP_SYS_ADMIN may ask the kernel for it.
-  if (!passthrough || needsFusermount()) without.add('passthrough')
+  if (!passthrough) without.add('passthrough')
   return without
+}
+
+/** One line if something was asked of a mount that is there already and stays as it is, none if it is as asked. */
+export function findUnheard(
+  path: Buffer,
+  report: readonly ReportRecord[],
+  given: WithoutOptions & { readonly cache?: string | undefined },
+): string[] {
+  const shown = showPath(path)
+  const mounts = report.filter((record) => record.type === 'mount')
+  // The mount of the file itself, or of a directory above it, which then is the only one of its engine.
+  const mount = mounts.find(({ mountpoint }) => mountpoint === shown) ?? mounts[0]
+  if (mount === undefined) return []
+  const has: string[] = []
+  const unheard: string[] = []
+  if (given.cache !== undefined && given.cache !== mount.cache) {
+    has.push(`cache ${mount.cache}`)
+    unheard.push(`--cache ${given.cache}`)
+  }
+  const features = [...parseFeatures(given)].filter((name) => mount.features.includes(name))
+  has.push(...features)
+  const nameOption = (name: FeatureName) =>
+    name === 'passthrough' && !given.passthrough ? '--no-passthrough' : `--without ${name}`
+  unheard.push(...features.map(nameOption))
+  if (unheard.length === 0) return []
+  const verb = unheard.length === 1 ? 'has' : 'have'
+  return [
+    `holdfast: ${shown} is mounted already, with ${has.join(', ')}: ${unheard.join(', ')} ${verb} no effect`,
+  ]
 }
 
 const CLOCK_BYTES = 32

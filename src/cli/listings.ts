@@ -209,12 +209,13 @@ export function status(options: ListOptions): void {
     return
   }
   printTable(
-    ['MOUNTPOINT', 'KIND', 'BACKING', 'PASSTHROUGH', 'LEASES', 'PINS', 'ENGINE', 'CONTROL'],
+    ['MOUNTPOINT', 'KIND', 'BACKING', 'PASSTHROUGH', 'CACHE', 'LEASES', 'PINS', 'ENGINE', 'CONTROL'],
     mounts.map((mount) => [
       mount.mountpoint,
       mount.kind,
       mount.backing,
       mount.passthrough ? 'yes' : 'no',
+      mount.cache,
       mount.leases,
       mount.pins,
       mount.engine.pid,

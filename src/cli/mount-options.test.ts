@@ -34,9 +34,15 @@ describe('the list behind -o', () => {
     })
   })
 
-  for (const word of ['roo', 'break-time', 'break_time=5', 'strict=1', 'constructor', '__proto__=1']) {
+  for (const word of ['roo', 'break_time=5', 'strict=1', 'constructor', '__proto__=1']) {
     test(`${word} is named, with what there is`, () => {
       expect(() => parseMountOptions(`ro,${word}`)).toThrow(`-o ${word}: no such mount option (ro, `)
+    })
+  }
+
+  for (const word of ['break-time', 'cache', 'without']) {
+    test(`${word} alone is told to need a value`, () => {
+      expect(() => parseMountOptions(`ro,${word}`)).toThrow(`-o ${word}: needs a value (${word}=...)`)
     })
   }
 })

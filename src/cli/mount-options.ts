@@ -57,6 +57,7 @@ export function parseMountOptions(list = ''): ListedOptions {
     else if (attribute !== undefined) options = { ...options, attributes: options.attributes | attribute }
     else if (taken !== undefined) options = { ...options, attributes: options.attributes & ~taken }
     else if (flag !== undefined) options = { ...options, ...flag }
+    else if (VALUE_NAMES.has(word)) throw new CommandError(`-o ${word}: needs a value (${word}=...)`, 2)
     else if (!IGNORED.test(word)) throw new CommandError(`-o ${word}: no such mount option (${KNOWN})`, 2)
   }
   return options

@@ -1,19 +1,14 @@
 /** `holdfast run`: puts a mount over each FILE, or joins the one that is there, and plans the rest. */
-import {
-  type Engine,
-  type Features,
-  launcherFds,
-  leaveLauncher,
-  removeDead,
-  withRunLock,
-} from '../daemon/main.js'
+import { type Engine, launcherFds, leaveLauncher, removeDead, withRunLock } from '../daemon/main.js'
 import * as c from '../linux/constants.js'
 import { close, open, writeAll } from '../linux/files.js'
 import { readStrings } from '../linux/processes.js'
 import { CommandError } from './errors.js'
 import {
   createEngine,
+  findUnheard,
   findWaysPast,
+  type LaunchOptions,
   launcherPid,
   openDebugLog,
   parseCache,
@@ -23,6 +18,7 @@ import {
   tellWaysPast,
 } from './launching.js'
 import { refuseOwnGround } from './own-ground.js'
+import { readReportIfAny } from './report.js'
 import { type HeldFile, runPlan } from './run-plan.js'
 import { controlOf, openTargets, type Target } from './targets.js'
 
@@ -49,9 +45,12 @@ export async function run(
   const targets = openTargets(files)
   const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
-  const { engine, warnings } = withRunLock(() => prepare(targets, launcher, { without, debugFd }))
+  const { engine, warnings, unheard } = withRunLock(() =>
+    prepare(targets, launcher, { without, cache: options.cache, debugFd }, options),
+  )
   try {
     tellWaysPast(warnings, options.strict === true)
+    for (const line of unheard) writeAll(2, Buffer.from(`${line}\n`))
     const [first] = engine?.mounts ?? []
     if (engine !== null && first !== undefined) tellLimits(engine, first.mountpoint)
   } catch (error) {
@@ -80,10 +79,12 @@ export async function run(
 function prepare(
   targets: Target[],
   launcher: number,
-  options: { without: Features; debugFd: number | undefined },
-): { engine: Engine | null; warnings: string[] } {
+  options: Omit<LaunchOptions, 'kind'>,
+  given: RunOptions,
+): { engine: Engine | null; warnings: string[]; unheard: string[] } {
   let engine: Engine | null = null
   const warnings: string[] = []
+  const unheard: string[] = []
   const seen = new Map<string, Target>()
   try {
     for (const [index, target] of targets.entries()) {
@@ -92,6 +93,7 @@ function prepare(
       const same = seen.get(target.path.toString('latin1'))
       if (control !== null && same === undefined) {
         join(control, launcher)
+        unheard.push(...findUnheard(target.path, readReportIfAny(control), given))
         targets[index] = { ...target, control }
       }
       if (control !== null || same !== undefined) continue
@@ -102,7 +104,7 @@ function prepare(
       warnings.push(...findWaysPast(mount.rootFd, target.path, engine.control))
     }
     if (engine !== null && !engine.expect(launcher)) throw new CommandError('the launcher has ended')
-    return { engine, warnings }
+    return { engine, warnings, unheard }
   } catch (error) {
     engine?.abandon()
     throw error

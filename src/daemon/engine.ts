@@ -475,6 +475,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
+        cache: this.#cache,
         features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,

@@ -29,6 +29,8 @@ export interface MountRecord {
   /** Type of the file system below: ext4, ... */
   readonly backing: string
   readonly passthrough: boolean
+  /** As --cache says it: `auto`, `strict` or `none`. */
+  readonly cache: string
   /** What of FUSE is in use, by the names of 'holdfast doctor'. */
   readonly features: readonly string[]
   readonly engine: ProcessRecord
