@@ -44,6 +44,7 @@ const SPEEDS: Readonly<Record<Job['kind'], Speed>> = {
   syncfs: 'commit',
   close: 'change',
   fallocate: 'commit',
+  extents: 'never',
   truncate: 'change',
   ftruncate: 'change',
   copy: 'commit',

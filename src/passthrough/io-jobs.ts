@@ -4,6 +4,7 @@
  */
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
+import { type Extents, extentsOf } from '../linux/extents.js'
 import { addressOf } from '../linux/libc.js'
 import * as raw from '../linux/raw.js'
 import { STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../linux/stat.js'
@@ -20,6 +21,8 @@ export type Job =
   | { readonly kind: 'fsync'; readonly fd: number; readonly dataOnly: boolean; readonly closeAfter?: true }
   | { readonly kind: 'syncfs'; readonly fd: number; readonly closeAfter?: true }
   | { readonly kind: 'close'; readonly fd: number }
+  /** Where the file has blocks; closes the descriptor. */
+  | { readonly kind: 'extents'; readonly fd: number; readonly size: number }
   | {
       readonly kind: 'fallocate'
       readonly fd: number
@@ -153,6 +156,7 @@ export interface JobResult {
   readonly result: number
   /** What was read. */
   readonly data?: Uint8Array
+  readonly extents?: Extents | null
 }
 
 /** What an io thread hands back. */
@@ -307,6 +311,8 @@ function carryOut(job: Job, identity: Identity, stat: Statx): JobResult {
       const result = raw.ioctl(job.fd, job.command, data)
       return result < 0 ? { result } : { result, data: new Uint8Array(data) }
     }
+    case 'extents':
+      return { result: 0, extents: extentsOf(job.fd, job.size) }
     case 'statfs': {
       const data = Buffer.allocUnsafeSlow(STATFS_SIZE)
       const result = raw.fstatfs(job.fd, data)
@@ -354,7 +360,18 @@ function statMany(fd: number, names: readonly string[], stat: Statx): JobResult 
 
 type Numbered = Exclude<
   Job,
-  { kind: 'read' | 'list' | 'stat-many' | 'readlink' | 'flags' | 'statfs' | 'get-xattr' | 'list-xattr' }
+  {
+    kind:
+      | 'read'
+      | 'list'
+      | 'stat-many'
+      | 'readlink'
+      | 'flags'
+      | 'statfs'
+      | 'extents'
+      | 'get-xattr'
+      | 'list-xattr'
+  }
 >
 
 function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
