@@ -255,6 +255,10 @@ function pathOf(fd: number): Buffer {
 const STATX_MASK = STATX_BASIC_STATS | STATX_BTIME
 const STAT_AT_FLAGS = c.AT_SYMLINK_NOFOLLOW | c.AT_NO_AUTOMOUNT
 
+export function statDescriptor(fd: number, stat: Statx): number {
+  return stat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, STATX_MASK)
+}
+
 function asMaker(identity: Identity, maker: Maker, call: () => number): number {
   identity.setUmask(maker.umask)
   identity.become(maker.uid, maker.gid)
@@ -383,7 +387,7 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
     case 'seek':
       return raw.lseek(job.fd, job.offset, job.whence)
     case 'stat':
-      return stat.tryRead(job.fd, EMPTY_PATH, c.AT_EMPTY_PATH, STATX_MASK)
+      return statDescriptor(job.fd, stat)
     case 'stat-at':
       return stat.tryRead(job.fd, nulEnded(nameBytes, job.name), STAT_AT_FLAGS, STATX_MASK)
     case 'open':

@@ -84,9 +84,10 @@ export class Names {
    */
   private *takeHold(parentFd: number, name: string): Steps<NamedFile | null> {
     const { tree, stat } = this.core
-    const fd = yield* tree.openAt(parentFd, name, PATH_FLAGS)
+    const job = { kind: 'open', fd: parentFd, name, flags: PATH_FLAGS } as const
+    const fd = tree.openingHere(job) ?? (yield* tree.opening(job))
     if (fd < 0) return null
-    const looked = yield* tree.statFd(fd)
+    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
     const inode = looked === 0 ? tree.inodes.find(stat) : undefined
     if (inode === undefined || inode.fd >= 0) raw.close(fd)
     else tree.adopt(inode, fd)
@@ -185,7 +186,7 @@ export class Names {
     const job = { kind: 'link', fd, name, fileFd } as const
     const { result } = calls.here(job) ?? (yield job)
     if (result < 0) return result
-    const looked = yield* tree.statFd(fileFd)
+    const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
     return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 }

@@ -31,7 +31,7 @@ export class SettingAttributes {
 
   private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
     const { tree, stat, options } = this.core
-    const result = yield* tree.stat(inode)
+    const result = tree.statHere(inode) ?? (yield* tree.stat(inode))
     return result < 0 ? result : attrReply(inode, stat, options)
   }
 
@@ -64,7 +64,7 @@ export class SettingAttributes {
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
     }
-    const looked = yield* tree.statFd(fd)
+    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
     return looked < 0 ? looked : attrReply(inode, stat, options)
   }
 
