@@ -8,6 +8,7 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Statx } from '../linux/stat.js'
+import type { BackingKind } from './backing-kind.js'
 import type { BackingTree } from './backing-tree.js'
 import { type CallGroup, CallPolicy, SLOW_MS } from './call-policy.js'
 import type { Identity } from './identity.js'
@@ -82,6 +83,7 @@ export class Calls {
   private readonly identity: Identity
   private readonly nowMs: () => number
   readonly isRemote: boolean
+  private readonly isMemory: boolean
   private readonly policy: CallPolicy
   /** What a job has found out about a file; read it before the next one. */
   readonly stat: Statx
@@ -97,15 +99,16 @@ export class Calls {
     identity: Identity
     stat: Statx
     nowMs: () => number
-    /** Is the file system below one whose calls may take long at any time? */
-    isRemote: boolean
+    /** What kind of file system is below? On a remote one a call may take long at any time. */
+    kind: BackingKind
   }) {
     this.io = options.io
     this.identity = options.identity
     this.stat = options.stat
     this.nowMs = options.nowMs
-    this.isRemote = options.isRemote
-    this.policy = new CallPolicy(options.isRemote)
+    this.isRemote = options.kind === 'remote'
+    this.isMemory = options.kind === 'memory'
+    this.policy = new CallPolicy(this.isRemote)
   }
 
   mayRunHere(group: CallGroup): boolean {
@@ -117,6 +120,8 @@ export class Calls {
     const speed = SPEEDS[job.kind]
     if (speed === 'always') return this.isRemote ? undefined : this.now(job)
     if (speed === 'never' || speed === 'commit') return undefined
+    // Only what is under way elsewhere could hold it up: no clock is needed.
+    if (this.isMemory && this.policy.isQuiet) return this.now(job)
     const startMs = this.nowMs()
     if (!this.policy.mayRunHere(speed, startMs)) {
       return !this.isRemote && job.kind === 'stat-at' ? this.remembered(job) : undefined

@@ -238,8 +238,17 @@ const nameBytes = Buffer.alloc(NAME_BYTES_MAX)
 const otherBytes = Buffer.alloc(NAME_BYTES_MAX)
 const pathBytes = Buffer.alloc(32)
 
+/** Shorter ones are written quicker byte by byte. */
+const LONG_TEXT = 48
+
 function nulEnded(bytes: Buffer, text: string): Buffer {
-  bytes[bytes.write(text, 0, 'latin1')] = 0
+  const { length } = text
+  if (length > LONG_TEXT) {
+    bytes[bytes.write(text, 0, 'latin1')] = 0
+    return bytes
+  }
+  for (let index = 0; index < length; index++) bytes[index] = text.charCodeAt(index)
+  bytes[length] = 0
   return bytes
 }
 
@@ -248,8 +257,12 @@ function nulEnded(bytes: Buffer, text: string): Buffer {
  * symlink itself included.
  */
 function pathOf(fd: number): Buffer {
-  return nulEnded(pathBytes, `/proc/self/fd/${fd}`)
+  if (fd !== pathFd) nulEnded(pathBytes, `/proc/self/fd/${fd}`)
+  pathFd = fd
+  return pathBytes
 }
+/** Whose path is in `pathBytes`. */
+let pathFd = -1
 
 /** Attributes and links, of file systems that are asked in this way. */
 const STATX_MASK = STATX_BASIC_STATS | STATX_BTIME
