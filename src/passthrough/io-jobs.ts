@@ -376,12 +376,27 @@ type Numbered = Exclude<
 
 function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
   switch (job.kind) {
+    // The most frequent ones first: they are compared one after the other.
+    case 'open':
+      return raw.openat(job.fd, nulEnded(nameBytes, job.name), job.flags, 0)
+    case 'close':
+      return raw.close(job.fd)
+    case 'create': {
+      const name = nulEnded(nameBytes, job.name)
+      return asMaker(identity, job.maker, () => raw.openat(job.fd, name, job.flags, job.mode))
+    }
+    case 'remove':
+      return raw.unlinkat(job.fd, nulEnded(nameBytes, job.name), job.flags)
+    case 'set-attributes':
+      return setAttributes(job, identity)
+    case 'stat-at':
+      return stat.tryRead(job.fd, nulEnded(nameBytes, job.name), STAT_AT_FLAGS, STATX_MASK)
+    case 'write':
+      return asWriter(identity, job.writer, () => writeFully(job.fd, job.data, job.offset))
     case 'fsync':
       return job.dataOnly ? raw.fdatasync(job.fd) : raw.fsync(job.fd)
     case 'syncfs':
       return raw.syncfs(job.fd)
-    case 'close':
-      return raw.close(job.fd)
     case 'fallocate':
       return asWriter(identity, job.writer, () => raw.fallocate(job.fd, job.mode, job.offset, job.length))
     case 'truncate':
@@ -395,22 +410,12 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
         raw.copyFileRange(job.fdIn, offIn, job.fdOut, offOut, job.length, 0),
       )
     }
-    case 'write':
-      return asWriter(identity, job.writer, () => writeFully(job.fd, job.data, job.offset))
     case 'seek':
       return raw.lseek(job.fd, job.offset, job.whence)
     case 'stat':
       return statDescriptor(job.fd, stat)
-    case 'stat-at':
-      return stat.tryRead(job.fd, nulEnded(nameBytes, job.name), STAT_AT_FLAGS, STATX_MASK)
-    case 'open':
-      return raw.openat(job.fd, nulEnded(nameBytes, job.name), job.flags, 0)
     case 'open-handle':
       return raw.openByHandleAt(job.fd, job.handle, c.O_PATH | c.O_CLOEXEC)
-    case 'create': {
-      const name = nulEnded(nameBytes, job.name)
-      return asMaker(identity, job.maker, () => raw.openat(job.fd, name, job.flags, job.mode))
-    }
     case 'mkdir': {
       const name = nulEnded(nameBytes, job.name)
       return asMaker(identity, job.maker, () => raw.mkdirat(job.fd, name, job.mode))
@@ -431,16 +436,12 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
       if (result !== -Errno.ENOENT) return result
       return raw.linkat(c.AT_FDCWD, pathOf(job.fileFd), job.fd, name, c.AT_SYMLINK_FOLLOW)
     }
-    case 'remove':
-      return raw.unlinkat(job.fd, nulEnded(nameBytes, job.name), job.flags)
     case 'rename': {
       const { maker, flags } = job
       if (maker !== null) identity.become(maker.uid, maker.gid)
       const [name, newName] = [nulEnded(nameBytes, job.name), nulEnded(otherBytes, job.newName)]
       return raw.renameat2(job.fd, name, job.newFd, newName, flags)
     }
-    case 'set-attributes':
-      return setAttributes(job, identity)
     case 'count-xattr':
       return raw.llistxattr(nulEnded(nameBytes, `/proc/self/fd/${job.fd}/${job.name}`), null, 0)
     case 'set-xattr': {

@@ -83,11 +83,16 @@ export class Names {
    * somebody's working directory, or be named by another descriptor, and goes on working. It stays until `letGo`.
    */
   private *takeHold(parentFd: number, name: string): Steps<NamedFile | null> {
-    const { tree, stat } = this.core
+    const { tree } = this.core
     const job = { kind: 'open', fd: parentFd, name, flags: PATH_FLAGS } as const
     const fd = tree.openingHere(job) ?? (yield* tree.opening(job))
     if (fd < 0) return null
-    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
+    return this.holdOn(fd, tree.statFdHere(fd) ?? (yield* tree.statFd(fd)))
+  }
+
+  /** Keeps a descriptor that was just opened and looked at, or closes it if the file has one or needs none. */
+  private holdOn(fd: number, looked: number): NamedFile | null {
+    const { tree, stat } = this.core
     const inode = looked === 0 ? tree.inodes.find(stat) : undefined
     if (inode === undefined || inode.fd >= 0) raw.close(fd)
     else tree.adopt(inode, fd)
