@@ -268,6 +268,10 @@ let pathFd = -1
 const STATX_MASK = STATX_BASIC_STATS | STATX_BTIME
 const STAT_AT_FLAGS = c.AT_SYMLINK_NOFOLLOW | c.AT_NO_AUTOMOUNT
 
+export function statName(fd: number, nameZ: Buffer, stat: Statx): number {
+  return stat.tryRead(fd, nameZ, STAT_AT_FLAGS, STATX_MASK)
+}
+
 export function statDescriptor(fd: number, stat: Statx): number {
   return stat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, STATX_MASK)
 }
@@ -363,7 +367,7 @@ function reading(size: number, read: (data: Buffer) => number): JobResult {
 function statMany(fd: number, names: readonly string[], stat: Statx): JobResult {
   const data = new Uint8Array(names.length * STATX_SIZE)
   for (const [index, name] of names.entries()) {
-    const result = stat.tryRead(fd, nulEnded(nameBytes, name), STAT_AT_FLAGS, STATX_MASK)
+    const result = statName(fd, nulEnded(nameBytes, name), stat)
     if (result === 0) data.set(stat.buffer, index * STATX_SIZE)
   }
   return { result: 0, data }
@@ -390,7 +394,7 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
     case 'set-attributes':
       return setAttributes(job, identity)
     case 'stat-at':
-      return stat.tryRead(job.fd, nulEnded(nameBytes, job.name), STAT_AT_FLAGS, STATX_MASK)
+      return statName(job.fd, nulEnded(nameBytes, job.name), stat)
     case 'write':
       return asWriter(identity, job.writer, () => writeFully(job.fd, job.data, job.offset))
     case 'fsync':

@@ -31,17 +31,25 @@ export class Names {
   lookup(request: RequestInfo, nameZ: Buffer): Answer<EntryReply> {
     const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
+    const fd = tree.fdAtHand(parent)
+    const looked = fd === undefined ? undefined : calls.statAtHere(fd, nameZ)
+    if (looked !== undefined) return this.found(looked, parent, nameZ)
     return calls.serve(request, tree, this.lookUp(parent, nameString(nameZ)), parent)
   }
 
   private *lookUp(parent: Inode, name: string): Steps<Answer<EntryReply>> {
-    const { calls, tree, stat, options } = this.core
+    const { calls, tree } = this.core
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const job = { kind: 'stat-at', fd, name } as const
     const { result } = calls.here(job) ?? (yield job)
+    return this.found(result, parent, nameBytes(name))
+  }
+
+  private found(result: number, parent: Inode, nameZ: Buffer): Answer<EntryReply> {
+    const { stat, options } = this.core
     if (result === ENOENT) return negativeEntry(options)
-    return result < 0 ? result : tellEntry(this.core, stat, parent, nameBytes(name))
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
   }
 
   forget(nodeid: number, nlookup: number): void {

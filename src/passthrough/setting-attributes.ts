@@ -27,13 +27,18 @@ export class SettingAttributes {
   getattr(request: RequestInfo): Answer<AttrReply> {
     const { calls, tree } = this.core
     const inode = tree.inode(request.nodeid)
+    const looked = tree.statHere(inode)
+    if (looked !== undefined) return this.seen(looked, inode)
     return calls.serve(request, tree, this.lookAt(inode), inode)
   }
 
   private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
-    const { tree, stat, options } = this.core
-    const result = tree.statHere(inode) ?? (yield* tree.stat(inode))
-    return result < 0 ? result : attrReply(inode, stat, options)
+    return this.seen(yield* this.core.tree.stat(inode), inode)
+  }
+
+  private seen(looked: number, inode: Inode): Answer<AttrReply> {
+    const { stat, options } = this.core
+    return looked < 0 ? looked : attrReply(inode, stat, options)
   }
 
   setattr(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
