@@ -239,7 +239,8 @@ OPERATIONS = {
     'copyFileRange': ['copy_file_range'],
     'readlink': ['readlink'],
     'opendir': ['list'],
-    'readdirplus': ['list'],
+    # The kernel takes either.
+    'readdir|readdirplus': ['list'],
     'fsyncdir': ['fsync of a directory'],
     'statfs': ['statfs'],
 }
@@ -252,7 +253,8 @@ def served(faults, directories):
         for name in ERRNOS if operation == 'write' else (ERRNOS[index % len(ERRNOS)],):
             for call in names:
                 with open(faults, 'w') as file:
-                    file.write(f'{operation} {getattr(errno, name)}\n')
+                    for one in operation.split('|'):
+                        file.write(f'{one} {getattr(errno, name)}\n')
                 found = [outcome(CALLS[call], directory) for directory in directories]
                 with open(faults, 'w'):
                     pass
