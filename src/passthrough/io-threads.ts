@@ -14,6 +14,7 @@ import { Errno } from '../lib/errno.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK, POLLIN } from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
+import { threadIdentity } from './identity.js'
 import type { Finished, IoThreads, Job } from './io-jobs.js'
 
 export interface IoThreadsOptions {
@@ -103,6 +104,8 @@ export class ThreadedIo implements IoThreads {
   private start(): Thread {
     const { port1, port2 } = new MessageChannel()
     const workerData: WorkerStart = { port: port2, eventFd: this.eventFd }
+    // It begins as whoever we are now, and must be able to read its program.
+    threadIdentity().becomeDaemon()
     const worker = new Worker(this.workerFile, {
       workerData,
       transferList: [port2],
