@@ -13,7 +13,7 @@ const f = FATTR_FLAGS
 const SETTABLE =
   f.FATTR_MODE | f.FATTR_UID | f.FATTR_GID | f.FATTR_SIZE | f.FATTR_ATIME | f.FATTR_MTIME | f.FATTR_CTIME
 const MODE_BITS = 0o7777
-const UNCHANGED = 0xffff_ffff
+export const UNCHANGED = 0xffff_ffff
 const WORD = 0x1_0000_0000
 
 export class SettingAttributes {
