@@ -45,7 +45,7 @@ function of<T>(list: readonly T[], index: number): T {
 
 describe('what is told', () => {
   test('L10: one event for the lease on the file that was cut, and none for what was announced', () => {
-    const { watch, told, opened } = setup(2)
+    const { watch, told, opened, clock } = setup(2)
     const [first, second] = [of(opened, 0), of(opened, 1)]
     watch.begin(first.id)
     truncateSync(first.node.place, 4000)
@@ -53,16 +53,44 @@ describe('what is told', () => {
     watch.end(first.id)
     expect(told).toEqual([])
     truncateSync(second.node.place, 100)
+    clock.nowMs += 100
     watch.take()
     expect(told).toMatchObject([{ event: { event: 'bypassed' }, lease: second.lease }])
     watch.close()
   })
 
+  test('L10: reading where blocks are is waited for by nobody, and a change meanwhile makes it void', () => {
+    const { watch, told, opened, clock } = setup(1)
+    const { node, id } = of(opened, 0)
+    const reads: (() => void)[] = []
+    watch.readExtents = (fd, size, done) =>
+      reads.push(() => {
+        closeSync(fd)
+        done({ allocated: [{ start: size, end: size + 1 }], written: [] }, 0)
+      })
+    appendFileSync(node.place, 'more')
+    watch.take()
+    expect(reads).toHaveLength(1)
+    watch.begin(id)
+    watch.end(id)
+    reads.shift()?.()
+    // What was read before is not compared with anything: it is read again.
+    expect(reads).toHaveLength(1)
+    reads.shift()?.()
+    clock.nowMs += 100
+    truncateSync(node.place, 1)
+    watch.take()
+    expect(told).toMatchObject([{ event: { event: 'bypassed', offender: { operation: 'truncate' } } }])
+    for (const read of reads) read()
+    watch.close()
+  })
+
   test('L10: a lost name is told once, and again only after it was there', () => {
-    const { watch, kinds, opened } = setup(1)
+    const { watch, kinds, opened, clock } = setup(1)
     const { node } = of(opened, 0)
     const act = (action: () => void) => {
       action()
+      clock.nowMs += 100
       watch.take()
     }
     act(() => renameSync(node.place, `${node.place}-away`))

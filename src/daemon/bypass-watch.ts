@@ -10,11 +10,21 @@ import type { LeaseInfo, LeaseRules } from '../lease/index.js'
 import { Errno } from '../lib/errno.js'
 import type { FileId } from '../lib/ids.js'
 import { overlaps, WHOLE_FILE } from '../lib/range.js'
+import { F_DUPFD_CLOEXEC } from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
+import { type Extents, extentsOf } from '../linux/extents.js'
 import { type FileChange, FileChanges } from '../linux/file-changes.js'
+import * as raw from '../linux/raw.js'
 import type { FileNode } from '../passthrough/gate.js'
 import { timestamp } from './event-records.js'
-import { compareData, type Finding, judgeName, type Snapshot, takeSnapshot } from './layout-snapshot.js'
+import {
+  compareExtents,
+  compareSize,
+  type Finding,
+  judgeName,
+  lookAt,
+  type Snapshot,
+} from './layout-snapshot.js'
 import type { ProcessTable } from './processes.js'
 
 /** Whose leases are watched over: the part of the lease service that is needed for it. */
@@ -31,11 +41,16 @@ const REST_MIN_MS = 20
 const REST_FACTOR = 20
 /** Looking stops here for one turn of the loop, so that requests do not wait for it. */
 const LOOK_BUDGET_MS = 2
+/** Files whose extents are read at one time: one of them may wait long, for a write that waits for something else. */
+const READ_COUNT_MAX = 4
 /** Processes that are known to have written to a file without harm, at most. */
 const WRITER_COUNT_MAX = 8
 
 interface Watch {
   snapshot: Snapshot
+  /** Raised by each change through the mount: extents that were read across one are neither of before nor of after. */
+  version: number
+  isReading: boolean
   /** Told already, until the name leads to the file again. */
   isNameLost: boolean
   /** Who has written to it before and took nothing away: hardly whom to blame. */
@@ -64,13 +79,20 @@ export class BypassWatch {
   #isListening = true
   #restUntilMs = 0
   #tookMs = 0
+  #readCount = 0
   /** Called when `fd` is to be waited for again. Between `take` and this, it is not. */
   onListen: () => void = () => {}
+  /**
+   * Reads where a file has blocks, of a descriptor that it closes. That waits for whoever writes to the file, which
+   * may be somebody who waits for this very engine: the engine has it done in an io thread.
+   */
+  readExtents: (fd: number, size: number, done: (extents: Extents | null, durationMs: number) => void) => void
 
   constructor(host: BypassHost, changes = new FileChanges<FileId>(), nowMs = () => performance.now()) {
     this.#host = host
     this.#changes = changes
     this.#nowMs = nowMs
+    this.readExtents = (fd, size, done) => done(extentsOf(fd, size), 0)
   }
 
   /** Readable when something was changed: call `take` then. */
@@ -93,9 +115,16 @@ export class BypassWatch {
     if (file === undefined || this.#watches.has(id) || this.#unwatched.has(id)) return
     // In this order: what happens in between is told, and found to have changed nothing.
     const errno = this.#start(id, file.node)
-    const snapshot = errno === 0 ? takeSnapshot(file.node, null) : null
-    if (snapshot !== null) this.#watches.set(id, { snapshot, isNameLost: false, writers: new Set() })
-    else this.#unwatched.add(id)
+    const seen = errno === 0 ? lookAt(file.node) : null
+    if (seen === null) {
+      if (errno === 0) this.#stop(id, file.node)
+      this.#unwatched.add(id)
+    } else {
+      const snapshot = { ...seen, extents: null }
+      const watch = { snapshot, version: 0, isReading: false, isNameLost: false, writers: new Set<number>() }
+      this.#watches.set(id, watch)
+      this.#read(id, watch, file.node, null)
+    }
     if (errno === -Errno.ENOSPC || errno === -Errno.EMFILE) this.#tellLimit(lease)
   }
 
@@ -123,17 +152,23 @@ export class BypassWatch {
     if (!this.#watches.delete(id)) return
     if (this.#watches.size * 2 < this.#unwatched.size) this.#isLimitTold = false
     const file = this.#host.files.get(id)
-    if (file === undefined) return
+    if (file !== undefined) this.#stop(id, file.node)
+  }
+
+  #stop(id: FileId, node: FileNode): void {
     try {
-      this.#changes.unwatch(id, file.node.backingFd())
+      this.#changes.unwatch(id, node.backingFd())
     } catch (error) {
       // The file cannot be reached any more; the watch goes with the inode.
       if (!(error instanceof LinuxError)) throw error
     }
   }
 
-  /** A layout change that the rules have allowed begins: what it takes away is no bypass. */
+  /** A layout change that the rules have allowed begins: what it takes away is no bypass, what is gone already is one. */
   begin(id: FileId): void {
+    const touch = this.#touched.get(id)
+    this.#touched.delete(id)
+    this.#look(id, touch ?? { isData: false, pids: new Set(), processes: new Map() })
     this.#underWay.set(id, (this.#underWay.get(id) ?? 0) + 1)
   }
 
@@ -145,7 +180,9 @@ export class BypassWatch {
     const watch = this.#watches.get(id)
     const node = this.#host.files.get(id)?.node
     if (watch === undefined || node === undefined) return
-    watch.snapshot = takeSnapshot(node, null) ?? watch.snapshot
+    watch.version++
+    watch.snapshot = { ...(lookAt(node) ?? watch.snapshot), extents: null }
+    if (count <= 0) this.#read(id, watch, node, null)
   }
 
   /** Takes in what the kernel has to say. `fd` need not be waited for from here on, until `onListen`. */
@@ -179,44 +216,93 @@ export class BypassWatch {
 
   /** Milliseconds until `turn` is due; -1 for never. */
   timeoutMs(): number {
-    if (this.#isListening) return -1
-    return this.#touched.size > 0 ? 0 : Math.max(0, Math.ceil(this.#restUntilMs - this.#nowMs()))
+    if (this.#isListening && this.#touched.size === 0) return -1
+    return Math.max(0, Math.ceil(this.#restUntilMs - this.#nowMs()))
   }
 
   /** Goes on with what is to be looked at. Call it in each turn of the loop. */
   turn(): void {
-    if (this.#isListening) return
+    if (this.#isListening && this.#touched.size === 0) return
     const start = this.#nowMs()
-    let now = start
+    if (start < this.#restUntilMs) return
     if (this.#touched.size > 0) {
-      for (const [id, touch] of this.#touched) {
-        if (now - start > LOOK_BUDGET_MS) break
-        this.#touched.delete(id)
-        this.#look(id, touch)
-        now = this.#nowMs()
-      }
-      this.#tookMs += now - start
-      this.#restUntilMs = now + Math.max(REST_MIN_MS, REST_FACTOR * this.#tookMs)
+      this.#lookAtTouched(start)
+      if (this.#nowMs() < this.#restUntilMs || this.#touched.size > 0) return
     }
-    if (this.#touched.size > 0 || now < this.#restUntilMs) return
+    if (this.#isListening) return
     this.#isListening = true
     this.onListen()
   }
 
-  #look(id: FileId, touch: Touch): void {
+  #lookAtTouched(start: number): void {
+    let now = start
+    const later: [FileId, Touch][] = []
+    for (const [id, touch] of this.#touched) {
+      if (now - start > LOOK_BUDGET_MS) break
+      this.#touched.delete(id)
+      if (!this.#look(id, touch)) later.push([id, touch])
+      now = this.#nowMs()
+    }
+    this.#tookMs += now - start
+    // There is more to do in the next turn.
+    if (this.#touched.size > 0) {
+      for (const [id, touch] of later) this.#touched.set(id, touch)
+      return
+    }
+    for (const [id, touch] of later) this.#touched.set(id, touch)
+    this.#rest(now, Math.max(REST_MIN_MS, REST_FACTOR * this.#tookMs))
+    this.#tookMs = 0
+  }
+
+  #rest(now: number, forMs: number): void {
+    this.#restUntilMs = Math.max(this.#restUntilMs, now + forMs)
+  }
+
+  /** @returns false if it is to be looked at again. */
+  #look(id: FileId, touch: Touch): boolean {
     const watch = this.#watches.get(id)
     const node = this.#host.files.get(id)?.node
-    if (watch === undefined || node === undefined || this.#underWay.has(id)) return
+    if (watch === undefined || node === undefined || this.#underWay.has(id)) return true
     const before = watch.snapshot
-    const now = takeSnapshot(node, touch.isData ? null : before)
-    if (now === null) return
-    watch.snapshot = now
-    const findings = compareData(before, now)
-    const name = judgeName(node.nameLeads(), before, now)
-    if (name !== null && !watch.isNameLost) findings.push(name)
+    const seen = lookAt(node)
+    if (seen === null) return true
+    watch.snapshot = { ...seen, extents: before.extents }
+    const cut = compareSize(before, seen)
+    if (cut !== null) this.#tell(id, cut, blame(touch, watch.writers))
+    const leads = node.nameLeads()
+    const name = judgeName(leads, before, seen)
+    if (name !== null && !watch.isNameLost) this.#tell(id, name, blame(touch, watch.writers))
     watch.isNameLost = name !== null
-    for (const finding of findings) this.#tell(id, finding, blame(touch, watch.writers))
-    if (findings.length === 0) noteWriters(touch, watch.writers)
+    if (!touch.isData) return leads !== 'moving'
+    if (watch.isReading || this.#readCount >= READ_COUNT_MAX) return false
+    this.#read(id, watch, node, touch)
+    return leads !== 'moving'
+  }
+
+  /** @param touch what made it worth reading; null if what is read is only to be remembered. */
+  #read(id: FileId, watch: Watch, node: FileNode, touch: Touch | null): void {
+    if (watch.isReading) return
+    const fd = duplicate(node)
+    if (fd < 0) return
+    const { version, snapshot } = watch
+    watch.isReading = true
+    this.#readCount++
+    this.readExtents(fd, snapshot.size, (extents, durationMs) => {
+      watch.isReading = false
+      this.#readCount--
+      this.#rest(this.#nowMs(), REST_FACTOR * durationMs)
+      if (this.#watches.get(id) !== watch || this.#underWay.has(id)) return
+      if (watch.version !== version) {
+        this.#read(id, watch, node, null)
+        return
+      }
+      const { size, extents: before } = watch.snapshot
+      const findings = compareExtents(before, extents, Math.min(size, snapshot.size))
+      watch.snapshot = { ...watch.snapshot, extents }
+      if (touch === null) return
+      for (const finding of findings) this.#tell(id, finding, blame(touch, watch.writers))
+      if (findings.length === 0) noteWriters(touch, watch.writers)
+    })
   }
 
   /** Whoever has a lease on what was taken hears of it, lease by lease. */
@@ -233,6 +319,16 @@ export class BypassWatch {
 
   close(): void {
     this.#changes.close()
+  }
+}
+
+/** A descriptor of its own for a reading that may go on when the lease has gone. */
+function duplicate(node: FileNode): number {
+  try {
+    return raw.fcntl(node.backingFd(), F_DUPFD_CLOEXEC, 0)
+  } catch (error) {
+    if (error instanceof LinuxError) return -error.errno
+    throw error
   }
 }
 

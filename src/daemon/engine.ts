@@ -248,6 +248,10 @@ export class Engine {
   /** What happens to leased files past the mount: while the watch rests, its descriptor is not waited for. */
   #watchBypasses(): void {
     const { bypasses } = this.service
+    bypasses.readExtents = (fd, size, done) =>
+      this.#io.submit({ kind: 'extents', fd, size }, ({ extents, durationMs }) =>
+        done(extents ?? null, durationMs),
+      )
     bypasses.onListen = () =>
       this.#watch(bypasses.fd, c.POLLIN, () => {
         this.#poller.remove(bypasses.fd)

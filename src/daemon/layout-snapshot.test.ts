@@ -1,12 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import type { Range } from '../lib/range.js'
-import { compareData, judgeName, type Snapshot } from './layout-snapshot.js'
+import { compareExtents, compareSize, judgeName, type Snapshot } from './layout-snapshot.js'
 
 const BLOCK = 4096
 
 function snapshot(size: number, allocated?: readonly Range[], written = allocated): Snapshot {
   const extents = allocated === undefined || written === undefined ? null : { allocated, written }
   return { size, nlink: 1, extents }
+}
+
+function compareData(before: Snapshot, now: Snapshot) {
+  const cut = compareSize(before, now)
+  return [...(cut === null ? [] : [cut]), ...compareExtents(before.extents, now.extents, now.size)]
 }
 
 const blocks = (start: number, end: number): Range => ({ start: start * BLOCK, end: end * BLOCK })

@@ -1,10 +1,8 @@
 /** What a file looked like, and what has been taken from it since: the judgement of L10, without any I/O of the watch. */
-import { Errno } from '../lib/errno.js'
 import { type Range, subtract } from '../lib/range.js'
-import { O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
 import { LinuxError } from '../linux/error.js'
-import { type Extents, readExtents } from '../linux/extents.js'
-import { close, reopen, statFd } from '../linux/files.js'
+import type { Extents } from '../linux/extents.js'
+import { statFd } from '../linux/files.js'
 import type { FileNode } from '../passthrough/gate.js'
 
 /** A file at one moment. */
@@ -22,54 +20,35 @@ export interface Finding {
   readonly reason: string
 }
 
-/**
- * Looks at the backing file.
- * @param before its extents are kept where the look is not at data.
- * @returns null if it cannot be looked at.
- */
-export function takeSnapshot(node: FileNode, before: Snapshot | null): Snapshot | null {
+/** Size and links of the backing file, which never wait for whoever writes to it; null if it cannot be looked at. */
+export function lookAt(node: FileNode): Pick<Snapshot, 'size' | 'nlink'> | null {
   try {
-    const fd = node.backingFd()
-    const { size, nlink } = statFd(fd)
-    return { size, nlink, extents: before === null ? extentsOf(fd, size) : before.extents }
+    const { size, nlink } = statFd(node.backingFd())
+    return { size, nlink }
   } catch (error) {
     if (error instanceof LinuxError) return null
     throw error
   }
 }
 
-/** An O_PATH descriptor does not do for it. An ordinary user may be unable to read what they have a lease on. */
-function extentsOf(pathFd: number, size: number): Extents | null {
-  if (size === 0) return { allocated: [], written: [] }
-  let fd: number
-  try {
-    fd = reopen(pathFd, O_RDONLY | O_NONBLOCK)
-  } catch (error) {
-    if (error instanceof LinuxError && error.errno !== Errno.EBADF) return null
-    throw error
-  }
-  try {
-    return readExtents(fd, size)
-  } finally {
-    close(fd)
+/** What was cut off between two looks. */
+export function compareSize(before: Pick<Snapshot, 'size'>, now: Pick<Snapshot, 'size'>): Finding | null {
+  if (now.size >= before.size) return null
+  return {
+    operation: 'truncate',
+    ranges: [{ start: now.size, end: Number.POSITIVE_INFINITY }],
+    reason: `cut from ${before.size} to ${now.size} bytes past the mount`,
   }
 }
 
-/** What was taken away between two looks. Writing and growing take nothing. */
-export function compareData(before: Snapshot, now: Snapshot): Finding[] {
+/** What was taken away within the file. Writing and growing take nothing. @param size of the file at the second look. */
+export function compareExtents(before: Extents | null, now: Extents | null, size: number): Finding[] {
   const findings: Finding[] = []
-  if (now.size < before.size) {
-    findings.push({
-      operation: 'truncate',
-      ranges: [{ start: now.size, end: Number.POSITIVE_INFINITY }],
-      reason: `cut from ${before.size} to ${now.size} bytes past the mount`,
-    })
-  }
-  if (before.extents === null || now.extents === null) return findings
-  const within = (ranges: readonly Range[]) => ranges.flatMap((range) => clip(range, now.size))
-  const punched = subtract(within(before.extents.allocated), now.extents.allocated)
+  if (before === null || now === null) return findings
+  const within = (ranges: readonly Range[]) => ranges.flatMap((range) => clip(range, size))
+  const punched = subtract(within(before.allocated), now.allocated)
   // What was punched is not written any more either: it is told once.
-  const zeroed = subtract(subtract(within(before.extents.written), now.extents.written), punched)
+  const zeroed = subtract(subtract(within(before.written), now.written), punched)
   if (punched.length > 0) {
     const reason = `${byteCount(punched)} bytes punched out past the mount`
     findings.push({ operation: 'punch-hole', ranges: punched, reason })
@@ -92,8 +71,8 @@ function byteCount(ranges: readonly Range[]): number {
 /** What became of the name under which a file is known. */
 export function judgeName(
   leads: ReturnType<FileNode['nameLeads']>,
-  before: Snapshot,
-  now: Snapshot,
+  before: Pick<Snapshot, 'nlink'>,
+  now: Pick<Snapshot, 'nlink'>,
 ): Finding | null {
   if (leads === 'elsewhere') {
     return { operation: 'rename', ranges: null, reason: 'another file was put in its place past the mount' }

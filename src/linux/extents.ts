@@ -1,7 +1,9 @@
 /** Where a file has blocks, and where something was written to them. */
 import { Errno } from '../lib/errno.js'
 import type { Range } from '../lib/range.js'
-import { SEEK_DATA, SEEK_HOLE } from './constants.js'
+import { O_NONBLOCK, O_RDONLY, SEEK_DATA, SEEK_HOLE } from './constants.js'
+import { LinuxError } from './error.js'
+import { close, reopen } from './files.js'
 import * as raw from './raw.js'
 
 const FS_IOC_FIEMAP = 0xc020660b
@@ -25,6 +27,27 @@ export interface Extents {
 }
 
 const request = Buffer.alloc(HEADER_BYTES + EXTENT_BYTES * BATCH)
+
+/**
+ * @param pathFd closed afterwards; may be an O_PATH descriptor.
+ * @returns null if the file cannot be read (an ordinary user may have a lease on what they cannot read), or as below.
+ */
+export function extentsOf(pathFd: number, size: number): Extents | null {
+  try {
+    if (size === 0) return { allocated: [], written: [] }
+    const fd = reopen(pathFd, O_RDONLY | O_NONBLOCK)
+    try {
+      return readExtents(fd, size)
+    } finally {
+      close(fd)
+    }
+  } catch (error) {
+    if (error instanceof LinuxError && error.errno !== Errno.EBADF) return null
+    throw error
+  } finally {
+    close(pathFd)
+  }
+}
 
 /**
  * @param fd open for reading.

@@ -8,7 +8,7 @@ import type { Calls, Steps } from './calls.js'
 import { FdCache } from './fd-cache.js'
 import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
-import type { Job } from './io-jobs.js'
+import { type Job, statDescriptor } from './io-jobs.js'
 
 const EMPTY_PATH = Buffer.from('\0')
 const DOT = Buffer.from('.\0')
@@ -194,7 +194,18 @@ export class BackingTree implements InodeHome {
       this.fds.trim(this.fds.size >> 1)
       fd = (this.calls.here(job) ?? (yield job)).result
     }
-    // Numbers are given from the lowest on, so this one tells how many there are.
+    return this.counted(fd)
+  }
+
+  /** As `opening`, at once; undefined, and nothing is done, if that may take long. */
+  openingHere(job: Job): number | undefined {
+    const done = this.calls.here(job)
+    if (done === undefined || done.result === -Errno.EMFILE || done.result === -Errno.ENFILE) return undefined
+    return this.counted(done.result)
+  }
+
+  /** Numbers are given from the lowest on, so this one tells how many there are. */
+  private counted(fd: number): number {
     if (fd >= this.spareFd) this.isNearLimit = true
     return fd
   }
@@ -261,14 +272,24 @@ export class BackingTree implements InodeHome {
     return fd < 0 ? fd : yield* this.statFd(fd)
   }
 
+  /** As `stat`, where nothing has to be opened or waited for; undefined elsewhere. */
+  statHere(inode: Inode): number | undefined {
+    const fd = this.fdAtHand(inode)
+    return fd === undefined ? undefined : this.statFdHere(fd)
+  }
+
   *statAt(fd: number, name: string): Steps<number> {
     const job = { kind: 'stat-at', fd, name } as const
     return (this.calls.here(job) ?? (yield job)).result
   }
 
   *statFd(fd: number): Steps<number> {
-    const job = { kind: 'stat', fd } as const
-    return (this.calls.here(job) ?? (yield job)).result
+    return this.statFdHere(fd) ?? (yield { kind: 'stat', fd } as const).result
+  }
+
+  /** As `statFd`; undefined if that may take long. */
+  statFdHere(fd: number): number | undefined {
+    return this.calls.isRemote ? undefined : statDescriptor(fd, this.calls.stat)
   }
 
   size(inode: Inode): number {

@@ -45,6 +45,12 @@ export class CallPolicy {
     this.isRemote = isRemote
   }
 
+  /** Is nothing under way elsewhere? */
+  get isQuiet(): boolean {
+    const { look, change, write } = this.groups
+    return this.commitCount === 0 && look.away.size + change.away.size + write.away.size === 0
+  }
+
   /** May a call of this group be made where everybody waits for it? */
   mayRunHere(group: CallGroup, nowMs: number): boolean {
     if (this.isRemote || nowMs < this.groups[group].slowUntilMs) return false

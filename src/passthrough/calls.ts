@@ -8,6 +8,7 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
 import type { Statx } from '../linux/stat.js'
+import type { BackingKind } from './backing-kind.js'
 import type { BackingTree } from './backing-tree.js'
 import { type CallGroup, CallPolicy, SLOW_MS } from './call-policy.js'
 import type { Identity } from './identity.js'
@@ -19,6 +20,7 @@ import {
   type JobResult,
   runJob,
   sleepCountOfThread,
+  statName,
 } from './io-jobs.js'
 import { LaterAnswer } from './later.js'
 
@@ -44,6 +46,7 @@ const SPEEDS: Readonly<Record<Job['kind'], Speed>> = {
   syncfs: 'commit',
   close: 'change',
   fallocate: 'commit',
+  extents: 'never',
   truncate: 'change',
   ftruncate: 'change',
   copy: 'commit',
@@ -75,6 +78,10 @@ const SPEEDS: Readonly<Record<Job['kind'], Speed>> = {
   flags: 'change',
 }
 
+/** Instead of when a call began. */
+const NOT_HERE = -1
+const UNTIMED = -2
+
 const CACHED_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 
 export class Calls {
@@ -82,6 +89,7 @@ export class Calls {
   private readonly identity: Identity
   private readonly nowMs: () => number
   readonly isRemote: boolean
+  private readonly isMemory: boolean
   private readonly policy: CallPolicy
   /** What a job has found out about a file; read it before the next one. */
   readonly stat: Statx
@@ -89,6 +97,8 @@ export class Calls {
   private readonly cachedHow = new BigUint64Array([BigInt(CACHED_FLAGS), 0n, BigInt(c.RESOLVE_CACHED)])
   private readonly cachedHowBytes = new Uint8Array(this.cachedHow.buffer)
   private knowsCached = true
+  /** How often the thread had slept before the call that is made now; -1 if nobody looked. */
+  private sleepCount = -1
   /** Handlers that wait for an io thread. */
   pendingCount = 0
 
@@ -97,15 +107,16 @@ export class Calls {
     identity: Identity
     stat: Statx
     nowMs: () => number
-    /** Is the file system below one whose calls may take long at any time? */
-    isRemote: boolean
+    /** What kind of file system is below? On a remote one a call may take long at any time. */
+    kind: BackingKind
   }) {
     this.io = options.io
     this.identity = options.identity
     this.stat = options.stat
     this.nowMs = options.nowMs
-    this.isRemote = options.isRemote
-    this.policy = new CallPolicy(options.isRemote)
+    this.isRemote = options.kind === 'remote'
+    this.isMemory = options.kind === 'memory'
+    this.policy = new CallPolicy(this.isRemote)
   }
 
   mayRunHere(group: CallGroup): boolean {
@@ -117,18 +128,40 @@ export class Calls {
     const speed = SPEEDS[job.kind]
     if (speed === 'always') return this.isRemote ? undefined : this.now(job)
     if (speed === 'never' || speed === 'commit') return undefined
-    const startMs = this.nowMs()
-    if (!this.policy.mayRunHere(speed, startMs)) {
+    const startMs = this.begin(speed)
+    if (startMs === NOT_HERE) {
       return !this.isRemote && job.kind === 'stat-at' ? this.remembered(job) : undefined
     }
-    const sleepCount = this.policy.looksAtNext(speed) ? sleepCountOfThread() : -1
     const result = this.now(job)
-    const endMs = this.nowMs()
-    if (endMs - startMs > SLOW_MS) {
-      const hasSlept = sleepCount < 0 ? null : sleepCountOfThread() > sleepCount
-      this.policy.took(speed, endMs - startMs, hasSlept, endMs)
-    }
+    this.end(speed, startMs)
     return result
+  }
+
+  /** The job `stat-at` at once, for a name as a request has it; undefined if it is to be done as a job. */
+  statAtHere(fd: number, nameZ: Buffer): number | undefined {
+    const startMs = this.begin('look')
+    if (startMs === NOT_HERE) return undefined
+    const result = statName(fd, nameZ, this.stat)
+    this.end('look', startMs)
+    return result
+  }
+
+  /** A call is about to be made here. @returns what `end` is to be told when it is over, or NOT_HERE. */
+  private begin(group: CallGroup): number {
+    // In memory only what is under way elsewhere could hold it up: no clock is needed.
+    if (this.isMemory && this.policy.isQuiet) return UNTIMED
+    const startMs = this.nowMs()
+    if (!this.policy.mayRunHere(group, startMs)) return NOT_HERE
+    this.sleepCount = this.policy.looksAtNext(group) ? sleepCountOfThread() : -1
+    return startMs
+  }
+
+  private end(group: CallGroup, startMs: number): void {
+    if (startMs === UNTIMED) return
+    const endMs = this.nowMs()
+    if (endMs - startMs <= SLOW_MS) return
+    const hasSlept = this.sleepCount < 0 ? null : sleepCountOfThread() > this.sleepCount
+    this.policy.took(group, endMs - startMs, hasSlept, endMs)
   }
 
   /** Does a job at once, however long it takes: where nobody can wait for it. */

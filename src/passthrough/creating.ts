@@ -74,17 +74,24 @@ export class Creating {
     const { calls, tree, stat } = this.core
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
-    const making = job(fd, yield* this.maker(request, parent, mode, umask))
+    const making = job(
+      fd,
+      this.plainMaker(request, mode, umask) ?? (yield* this.maker(request, parent, umask)),
+    )
     const { result } = calls.here(making) ?? (yield making)
     if (result < 0) return result
     const looked = yield* tree.statAt(fd, name)
     return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 
-  /** Who makes something in `parent`. */
-  private *maker(request: RequestInfo, parent: Inode, mode: number, umask: number): Steps<Maker> {
+  /** Who makes something without a setgid bit; undefined otherwise. */
+  private plainMaker({ uid, gid }: RequestInfo, mode: number, umask: number): Maker | undefined {
+    return (mode & c.S_ISGID) === 0 ? { uid, gid, umask, group: undefined, keepSetid: false } : undefined
+  }
+
+  /** Who makes something with a setgid bit in `parent`. */
+  private *maker(request: RequestInfo, parent: Inode, umask: number): Steps<Maker> {
     const { uid, gid } = request
-    if ((mode & c.S_ISGID) === 0) return { uid, gid, umask, group: undefined, keepSetid: false }
     const group = yield* this.groupOf(request, parent)
     return { uid, gid, umask, group, keepSetid: hasCapability(request, c.CAP_FSETID) }
   }
@@ -137,36 +144,33 @@ export class Creating {
       name: name ?? '.',
       flags: openFlags,
       mode: mode & MODE_BITS,
-      maker: yield* this.maker(request, parent, mode, umask),
+      maker: this.plainMaker(request, mode, umask) ?? (yield* this.maker(request, parent, umask)),
     }
-    const fd = yield* tree.opening(job)
-    if (fd >= 0) return yield* this.opened(request, fd, parent, name, flags)
+    const fd = tree.openingHere(job) ?? (yield* tree.opening(job))
+    if (fd >= 0) {
+      const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
+      if (looked === 0) return this.opened(request, fd, parent, name, flags)
+      raw.close(fd)
+      return looked
+    }
     // The kernel believed that there was no such name and has checked nothing of the file that is there. ESTALE
     // makes it look the name up again and OPEN the file with the usual checks (and the usual gate for O_TRUNC).
     return fd === -Errno.EEXIST && name !== null && (flags & c.O_EXCL) === 0 ? -Errno.ESTALE : fd
   }
 
-  private *opened(
+  /** Makes the answer of what was just created and looked at. */
+  private opened(
     request: RequestInfo,
     fd: number,
     parent: Inode,
     name: string | null,
     flags: number,
-  ): Steps<Answer<CreateReply>> {
+  ): CreateReply {
     const { tree, stat, files, gate } = this.core
-    const looked = yield* tree.statFd(fd)
-    if (looked < 0) {
-      raw.close(fd)
-      return looked
-    }
     const entry = tellEntry(this.core, stat, parent, nameBytes(name ?? ''))
     const inode = tree.inodes.get(entry.nodeid)
     if (name === null) this.keepNameless(inode, fd)
-    const handle = yield* files.openCreated(fd, inode, flags, request.pid, request.uid)
-    if (typeof handle === 'number') {
-      tree.inodes.forget(inode.nodeid, 1)
-      return handle
-    }
+    const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)
     gate.opened(request, handle)
     return { entry, open: files.reply(handle) }
   }

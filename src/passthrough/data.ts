@@ -89,7 +89,7 @@ export class Data {
     if (result === size) return buffer
     // Fewer bytes: the end of the file, or the end of what is cached. Only a look at the size can tell.
     const { tree, stat } = this.core
-    const looked = yield* tree.statFd(fd)
+    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
     if (looked < 0 || offset + result < stat.size) return null
     return buffer.subarray(0, result)
   }

@@ -33,9 +33,9 @@ export interface FileNode {
   path(): Buffer
   /**
    * Where its name leads now: to this file, to another one, or nowhere. `unnamed` if it is known to have none, and for
-   * the root of the mount.
+   * the root of the mount. `moving` while names are being changed through the mount: ask again later.
    */
-  nameLeads(): 'here' | 'elsewhere' | 'nowhere' | 'unnamed'
+  nameLeads(): 'here' | 'elsewhere' | 'nowhere' | 'unnamed' | 'moving'
   /** A descriptor (O_PATH) of the backing file, owned by the node: use it at once, do not keep or close it. */
   backingFd(): number
 }

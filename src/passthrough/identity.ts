@@ -56,6 +56,11 @@ export class Identity {
     this.uid = process.geteuid?.() ?? 0
     this.gid = process.getegid?.() ?? 0
     this.isPrivileged = this.uid === 0
+    if (this.isPrivileged) {
+      // A thread begins with the ids of the one that started it, which may just have been somebody else.
+      raw.setfsgid(this.gid)
+      raw.setfsuid(this.uid)
+    }
     this.capabilities = this.isPrivileged
       ? new ThreadCapabilities((1 << CAP_FSETID) | (1 << CAP_SYS_RESOURCE))
       : null

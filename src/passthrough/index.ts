@@ -74,7 +74,7 @@ export function createPassthrough(parts: PassthroughParts): Passthrough {
   const kind = options.remote ? 'remote' : backingKind(parts.rootFd)
   const { nowMs } = options
   const stat = new Statx()
-  const calls = new Calls({ io, identity, stat, nowMs, isRemote: kind === 'remote' })
+  const calls = new Calls({ io, identity, stat, nowMs, kind })
   const tree: BackingTree = new BackingTree(parts.rootFd, options.pathFdCountMax, calls, (inode) =>
     backingIds.dropIdle(inode),
   )

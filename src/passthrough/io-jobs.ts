@@ -4,6 +4,7 @@
  */
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
+import { type Extents, extentsOf } from '../linux/extents.js'
 import { addressOf } from '../linux/libc.js'
 import * as raw from '../linux/raw.js'
 import { STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../linux/stat.js'
@@ -20,6 +21,8 @@ export type Job =
   | { readonly kind: 'fsync'; readonly fd: number; readonly dataOnly: boolean; readonly closeAfter?: true }
   | { readonly kind: 'syncfs'; readonly fd: number; readonly closeAfter?: true }
   | { readonly kind: 'close'; readonly fd: number }
+  /** Where the file has blocks; closes the descriptor. */
+  | { readonly kind: 'extents'; readonly fd: number; readonly size: number }
   | {
       readonly kind: 'fallocate'
       readonly fd: number
@@ -153,6 +156,7 @@ export interface JobResult {
   readonly result: number
   /** What was read. */
   readonly data?: Uint8Array
+  readonly extents?: Extents | null
 }
 
 /** What an io thread hands back. */
@@ -238,8 +242,17 @@ const nameBytes = Buffer.alloc(NAME_BYTES_MAX)
 const otherBytes = Buffer.alloc(NAME_BYTES_MAX)
 const pathBytes = Buffer.alloc(32)
 
+/** Shorter ones are written quicker byte by byte. */
+const LONG_TEXT = 48
+
 function nulEnded(bytes: Buffer, text: string): Buffer {
-  bytes[bytes.write(text, 0, 'latin1')] = 0
+  const { length } = text
+  if (length > LONG_TEXT) {
+    bytes[bytes.write(text, 0, 'latin1')] = 0
+    return bytes
+  }
+  for (let index = 0; index < length; index++) bytes[index] = text.charCodeAt(index)
+  bytes[length] = 0
   return bytes
 }
 
@@ -248,12 +261,24 @@ function nulEnded(bytes: Buffer, text: string): Buffer {
  * symlink itself included.
  */
 function pathOf(fd: number): Buffer {
-  return nulEnded(pathBytes, `/proc/self/fd/${fd}`)
+  if (fd !== pathFd) nulEnded(pathBytes, `/proc/self/fd/${fd}`)
+  pathFd = fd
+  return pathBytes
 }
+/** Whose path is in `pathBytes`. */
+let pathFd = -1
 
 /** Attributes and links, of file systems that are asked in this way. */
 const STATX_MASK = STATX_BASIC_STATS | STATX_BTIME
 const STAT_AT_FLAGS = c.AT_SYMLINK_NOFOLLOW | c.AT_NO_AUTOMOUNT
+
+export function statName(fd: number, nameZ: Buffer, stat: Statx): number {
+  return stat.tryRead(fd, nameZ, STAT_AT_FLAGS, STATX_MASK)
+}
+
+export function statDescriptor(fd: number, stat: Statx): number {
+  return stat.tryRead(fd, EMPTY_PATH, c.AT_EMPTY_PATH, STATX_MASK)
+}
 
 function asMaker(identity: Identity, maker: Maker, call: () => number): number {
   identity.setUmask(maker.umask)
@@ -307,6 +332,8 @@ function carryOut(job: Job, identity: Identity, stat: Statx): JobResult {
       const result = raw.ioctl(job.fd, job.command, data)
       return result < 0 ? { result } : { result, data: new Uint8Array(data) }
     }
+    case 'extents':
+      return { result: 0, extents: extentsOf(job.fd, job.size) }
     case 'statfs': {
       const data = Buffer.allocUnsafeSlow(STATFS_SIZE)
       const result = raw.fstatfs(job.fd, data)
@@ -346,7 +373,7 @@ function reading(size: number, read: (data: Buffer) => number): JobResult {
 function statMany(fd: number, names: readonly string[], stat: Statx): JobResult {
   const data = new Uint8Array(names.length * STATX_SIZE)
   for (const [index, name] of names.entries()) {
-    const result = stat.tryRead(fd, nulEnded(nameBytes, name), STAT_AT_FLAGS, STATX_MASK)
+    const result = statName(fd, nulEnded(nameBytes, name), stat)
     if (result === 0) data.set(stat.buffer, index * STATX_SIZE)
   }
   return { result: 0, data }
@@ -354,17 +381,43 @@ function statMany(fd: number, names: readonly string[], stat: Statx): JobResult 
 
 type Numbered = Exclude<
   Job,
-  { kind: 'read' | 'list' | 'stat-many' | 'readlink' | 'flags' | 'statfs' | 'get-xattr' | 'list-xattr' }
+  {
+    kind:
+      | 'read'
+      | 'list'
+      | 'stat-many'
+      | 'readlink'
+      | 'flags'
+      | 'statfs'
+      | 'extents'
+      | 'get-xattr'
+      | 'list-xattr'
+  }
 >
 
 function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
   switch (job.kind) {
+    // The most frequent ones first: they are compared one after the other.
+    case 'open':
+      return raw.openat(job.fd, nulEnded(nameBytes, job.name), job.flags, 0)
+    case 'close':
+      return raw.close(job.fd)
+    case 'create': {
+      const name = nulEnded(nameBytes, job.name)
+      return asMaker(identity, job.maker, () => raw.openat(job.fd, name, job.flags, job.mode))
+    }
+    case 'remove':
+      return raw.unlinkat(job.fd, nulEnded(nameBytes, job.name), job.flags)
+    case 'set-attributes':
+      return setAttributes(job, identity)
+    case 'stat-at':
+      return statName(job.fd, nulEnded(nameBytes, job.name), stat)
+    case 'write':
+      return asWriter(identity, job.writer, () => writeFully(job.fd, job.data, job.offset))
     case 'fsync':
       return job.dataOnly ? raw.fdatasync(job.fd) : raw.fsync(job.fd)
     case 'syncfs':
       return raw.syncfs(job.fd)
-    case 'close':
-      return raw.close(job.fd)
     case 'fallocate':
       return asWriter(identity, job.writer, () => raw.fallocate(job.fd, job.mode, job.offset, job.length))
     case 'truncate':
@@ -378,22 +431,12 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
         raw.copyFileRange(job.fdIn, offIn, job.fdOut, offOut, job.length, 0),
       )
     }
-    case 'write':
-      return asWriter(identity, job.writer, () => writeFully(job.fd, job.data, job.offset))
     case 'seek':
       return raw.lseek(job.fd, job.offset, job.whence)
     case 'stat':
-      return stat.tryRead(job.fd, EMPTY_PATH, c.AT_EMPTY_PATH, STATX_MASK)
-    case 'stat-at':
-      return stat.tryRead(job.fd, nulEnded(nameBytes, job.name), STAT_AT_FLAGS, STATX_MASK)
-    case 'open':
-      return raw.openat(job.fd, nulEnded(nameBytes, job.name), job.flags, 0)
+      return statDescriptor(job.fd, stat)
     case 'open-handle':
       return raw.openByHandleAt(job.fd, job.handle, c.O_PATH | c.O_CLOEXEC)
-    case 'create': {
-      const name = nulEnded(nameBytes, job.name)
-      return asMaker(identity, job.maker, () => raw.openat(job.fd, name, job.flags, job.mode))
-    }
     case 'mkdir': {
       const name = nulEnded(nameBytes, job.name)
       return asMaker(identity, job.maker, () => raw.mkdirat(job.fd, name, job.mode))
@@ -414,16 +457,12 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
       if (result !== -Errno.ENOENT) return result
       return raw.linkat(c.AT_FDCWD, pathOf(job.fileFd), job.fd, name, c.AT_SYMLINK_FOLLOW)
     }
-    case 'remove':
-      return raw.unlinkat(job.fd, nulEnded(nameBytes, job.name), job.flags)
     case 'rename': {
       const { maker, flags } = job
       if (maker !== null) identity.become(maker.uid, maker.gid)
       const [name, newName] = [nulEnded(nameBytes, job.name), nulEnded(otherBytes, job.newName)]
       return raw.renameat2(job.fd, name, job.newFd, newName, flags)
     }
-    case 'set-attributes':
-      return setAttributes(job, identity)
     case 'count-xattr':
       return raw.llistxattr(nulEnded(nameBytes, `/proc/self/fd/${job.fd}/${job.name}`), null, 0)
     case 'set-xattr': {
@@ -464,12 +503,15 @@ export function sleepCountOfThread(): number {
   return raw.getrusage(RUSAGE_THREAD, rusage) < 0 ? 0 : rusage.readUInt32LE(NVCSW)
 }
 
-/** Runs every job at once in the calling thread: for tests, and where nothing else is served meanwhile. */
+/** Runs every job at once in the calling thread: for tests, and where there can be no other threads. */
 export class InlineIo implements IoThreads {
   private readonly identity = threadIdentity()
   private readonly stat = new Statx()
 
   submit(job: Job, done: (finished: Finished) => void): void {
-    done({ ...runJob(job, this.identity, this.stat), stat: this.stat.buffer, durationMs: 0, hasSlept: false })
+    const result = runJob(job, this.identity, this.stat)
+    // What others have found out about a file stays as it is.
+    const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
+    done({ ...result, ...(hasStat ? { stat: this.stat.buffer } : {}), durationMs: 0, hasSlept: false })
   }
 }

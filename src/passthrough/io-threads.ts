@@ -14,7 +14,8 @@ import { Errno } from '../lib/errno.js'
 import { EFD_CLOEXEC, EFD_NONBLOCK, POLLIN } from '../linux/constants.js'
 import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
-import type { Finished, IoThreads, Job } from './io-jobs.js'
+import { threadIdentity } from './identity.js'
+import { type Finished, InlineIo, type IoThreads, type Job } from './io-jobs.js'
 
 export interface IoThreadsOptions {
   /** The compiled `io-worker`, as a path: dist/passthrough/io-worker.js, or the bundle of it. */
@@ -36,14 +37,20 @@ export interface JobMessage {
 export interface ResultMessage {
   readonly id: number
   readonly finished: Finished
+  /** What was thrown instead of a result. */
+  readonly bug?: string
 }
 
 interface Thread {
   readonly worker: Worker
   readonly port: MessagePort
-  isBusy: boolean
+  /** What it was given and has not answered. */
+  given: JobMessage | null
   /** The last job that it was given. */
   lastId: number
+  hasAnswered: boolean
+  /** It could not be started, or died. */
+  hasEnded: boolean
 }
 
 const STOP_POLL_MS = 100
@@ -67,6 +74,8 @@ export class ThreadedIo implements IoThreads {
   /** Jobs that nobody could take yet. A thread has one at a time, so that none stands behind one that hangs. */
   private readonly queue: JobMessage[] = []
   private readonly waiting = new Map<number, (finished: Finished) => void>()
+  /** What went wrong with threads and has not been reported. */
+  private bugs: unknown[] = []
   private nextId = 1
   private readonly counter = Buffer.alloc(8)
 
@@ -90,19 +99,34 @@ export class ThreadedIo implements IoThreads {
 
   private give(thread: Thread, message: JobMessage): void {
     const { id, job } = message
-    thread.isBusy = true
+    thread.given = message
     thread.lastId = id
-    thread.port.postMessage(message, job.kind === 'write' ? [job.data.buffer as ArrayBuffer] : [])
+    // Until it has answered once, it may not have been started: then the job is done elsewhere, bytes and all.
+    const isMoved = job.kind === 'write' && thread.hasAnswered
+    thread.port.postMessage(message, isMoved ? [job.data.buffer as ArrayBuffer] : [])
   }
 
   private idleThread(): Thread | undefined {
-    const thread = this.threads.find(({ isBusy }) => !isBusy)
+    const thread = this.threads.find(({ given, hasEnded }) => given === null && !hasEnded)
     return thread ?? (this.threads.length < this.threadCountMax ? this.start() : undefined)
   }
 
-  private start(): Thread {
+  /** @returns undefined if there can be no more threads now. What waits for one is looked after by `collect`. */
+  private start(): Thread | undefined {
+    try {
+      return this.startThread()
+    } catch (error) {
+      this.bugs.push(error)
+      this.wake()
+      return undefined
+    }
+  }
+
+  private startThread(): Thread {
     const { port1, port2 } = new MessageChannel()
     const workerData: WorkerStart = { port: port2, eventFd: this.eventFd }
+    // It begins as whoever we are now, and must be able to read its program.
+    threadIdentity().becomeDaemon()
     const worker = new Worker(this.workerFile, {
       workerData,
       transferList: [port2],
@@ -114,9 +138,29 @@ export class ThreadedIo implements IoThreads {
     })
     worker.unref()
     port1.unref()
-    const thread: Thread = { worker, port: port1, isBusy: false, lastId: 0 }
+    const thread: Thread = {
+      worker,
+      port: port1,
+      given: null,
+      lastId: 0,
+      hasAnswered: false,
+      hasEnded: false,
+    }
     this.threads.push(thread)
+    worker.on('error', (error) => this.bugs.push(error))
+    worker.on('exit', () => {
+      // Those that we have ended are not among the threads any more.
+      if (!this.threads.includes(thread)) return
+      thread.hasEnded = true
+      this.wake()
+    })
     return thread
+  }
+
+  /** Has `collect` called. */
+  private wake(): void {
+    this.counter.writeBigUInt64LE(1n)
+    raw.write(this.eventFd, this.counter, this.counter.length)
   }
 
   /** Hands out the results that have come in. Call it when `eventFd` is readable. */
@@ -127,17 +171,21 @@ export class ThreadedIo implements IoThreads {
       for (;;) {
         const received = receiveMessageOnPort(thread.port)
         if (received === undefined) break
-        const { id, finished } = received.message as ResultMessage
+        const { id, finished, bug } = received.message as ResultMessage
+        thread.hasAnswered = true
+        thread.given = null
+        if (bug !== undefined) this.bugs.push(new Error(bug))
         const done = this.waiting.get(id)
         this.waiting.delete(id)
-        const next = this.queue.shift()
-        if (next === undefined) thread.isBusy = false
-        else this.give(thread, next)
+        const next = thread.hasEnded ? undefined : this.queue.shift()
+        if (next !== undefined) this.give(thread, next)
         results.push(() => done?.(finished))
       }
     }
+    this.bury(results)
     this.retire()
-    const bugs: unknown[] = []
+    const { bugs } = this
+    this.bugs = []
     for (const result of results) {
       try {
         result()
@@ -149,9 +197,41 @@ export class ThreadedIo implements IoThreads {
     if (bugs.length > 0) throw bugs[0]
   }
 
+  /** Removes threads that have ended by themselves. Whoever waits for an answer of theirs must get one all the same. */
+  private bury(results: (() => void)[]): void {
+    const ended = this.threads.filter(({ hasEnded }) => hasEnded)
+    for (const thread of ended) {
+      this.threads.splice(this.threads.indexOf(thread), 1)
+      thread.port.close()
+      if (thread.given === null) continue
+      // One that never answered was most likely never started: too many descriptors are open, say.
+      if (!thread.hasAnswered) this.queue.unshift(thread.given)
+      else results.push(this.failing(thread.given.id))
+    }
+    for (const thread of this.threads) {
+      const next = thread.given === null ? this.queue.shift() : undefined
+      if (next !== undefined) this.give(thread, next)
+    }
+    if (this.threads.length > 0) return
+    // Slow for all, but right, which no errno would be.
+    for (const message of this.queue.splice(0)) results.push(() => this.runHere(message))
+  }
+
+  private failing(id: number): () => void {
+    const done = this.waiting.get(id)
+    this.waiting.delete(id)
+    return () => done?.({ result: -Errno.EIO, durationMs: 0, hasSlept: false })
+  }
+
+  private runHere({ id, job }: JobMessage): void {
+    const done = this.waiting.get(id)
+    this.waiting.delete(id)
+    new InlineIo().submit(job, (finished) => done?.(finished))
+  }
+
   private retire(): void {
     const last = this.threads.at(-1)
-    if (last === undefined || last.isBusy || this.threads.length <= KEPT_THREAD_COUNT) return
+    if (last === undefined || last.given !== null || this.threads.length <= KEPT_THREAD_COUNT) return
     if (this.nextId - last.lastId < IDLE_JOB_COUNT_MAX) return
     this.threads.pop()
     last.port.close()
@@ -170,8 +250,9 @@ export class ThreadedIo implements IoThreads {
       if (ready < 0 && ready !== -Errno.EINTR) break
       this.collect()
     }
-    for (const { port } of this.threads) port.close()
-    const ended = Promise.all(this.threads.map(({ worker }) => worker.terminate())).then(() => true)
+    const threads = this.threads.splice(0)
+    for (const { port } of threads) port.close()
+    const ended = Promise.all(threads.map(({ worker }) => worker.terminate())).then(() => true)
     let timer: NodeJS.Timeout | undefined
     const patience = new Promise<false>((resolve) => {
       timer = setTimeout(() => resolve(false), TERMINATE_MS)

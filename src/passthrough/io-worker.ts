@@ -21,21 +21,23 @@ port.on('message', ({ id, job }: JobMessage) => {
   const startMs = performance.now()
   const sleepCount = sleepCountOfThread()
   let result: JobResult = { result: -Errno.EIO }
+  let bug: string | undefined
   try {
     result = runJob(job, identity, stat)
-  } finally {
-    // Also after a bug of ours: whoever waits for the answer must get one.
-    const durationMs = performance.now() - startMs
-    const hasSlept = sleepCountOfThread() > sleepCount
-    const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
-    const finished: Finished = {
-      ...result,
-      durationMs,
-      hasSlept,
-      ...(hasStat ? { stat: new Uint8Array(stat.buffer) } : {}),
-    }
-    const message: ResultMessage = { id, finished }
-    port.postMessage(message, result.data === undefined ? [] : [result.data.buffer as ArrayBuffer])
-    raw.write(eventFd, one, one.length)
+  } catch (error) {
+    // Whoever waits for the answer must get one, and this thread has others to serve.
+    bug = error instanceof Error ? (error.stack ?? error.message) : String(error)
   }
+  const durationMs = performance.now() - startMs
+  const hasSlept = sleepCountOfThread() > sleepCount
+  const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
+  const finished: Finished = {
+    ...result,
+    durationMs,
+    hasSlept,
+    ...(hasStat ? { stat: new Uint8Array(stat.buffer) } : {}),
+  }
+  const message: ResultMessage = { id, finished, ...(bug === undefined ? {} : { bug }) }
+  port.postMessage(message, result.data === undefined ? [] : [result.data.buffer as ArrayBuffer])
+  raw.write(eventFd, one, one.length)
 })

@@ -31,17 +31,25 @@ export class Names {
   lookup(request: RequestInfo, nameZ: Buffer): Answer<EntryReply> {
     const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
+    const fd = tree.fdAtHand(parent)
+    const looked = fd === undefined ? undefined : calls.statAtHere(fd, nameZ)
+    if (looked !== undefined) return this.found(looked, parent, nameZ)
     return calls.serve(request, tree, this.lookUp(parent, nameString(nameZ)), parent)
   }
 
   private *lookUp(parent: Inode, name: string): Steps<Answer<EntryReply>> {
-    const { calls, tree, stat, options } = this.core
+    const { calls, tree } = this.core
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const job = { kind: 'stat-at', fd, name } as const
     const { result } = calls.here(job) ?? (yield job)
+    return this.found(result, parent, nameBytes(name))
+  }
+
+  private found(result: number, parent: Inode, nameZ: Buffer): Answer<EntryReply> {
+    const { stat, options } = this.core
     if (result === ENOENT) return negativeEntry(options)
-    return result < 0 ? result : tellEntry(this.core, stat, parent, nameBytes(name))
+    return result < 0 ? result : tellEntry(this.core, stat, parent, nameZ)
   }
 
   forget(nodeid: number, nlookup: number): void {
@@ -83,10 +91,16 @@ export class Names {
    * somebody's working directory, or be named by another descriptor, and goes on working. It stays until `letGo`.
    */
   private *takeHold(parentFd: number, name: string): Steps<NamedFile | null> {
-    const { tree, stat } = this.core
-    const fd = yield* tree.openAt(parentFd, name, PATH_FLAGS)
+    const { tree } = this.core
+    const job = { kind: 'open', fd: parentFd, name, flags: PATH_FLAGS } as const
+    const fd = tree.openingHere(job) ?? (yield* tree.opening(job))
     if (fd < 0) return null
-    const looked = yield* tree.statFd(fd)
+    return this.holdOn(fd, tree.statFdHere(fd) ?? (yield* tree.statFd(fd)))
+  }
+
+  /** Keeps a descriptor that was just opened and looked at, or closes it if the file has one or needs none. */
+  private holdOn(fd: number, looked: number): NamedFile | null {
+    const { tree, stat } = this.core
     const inode = looked === 0 ? tree.inodes.find(stat) : undefined
     if (inode === undefined || inode.fd >= 0) raw.close(fd)
     else tree.adopt(inode, fd)
@@ -185,7 +199,7 @@ export class Names {
     const job = { kind: 'link', fd, name, fileFd } as const
     const { result } = calls.here(job) ?? (yield job)
     if (result < 0) return result
-    const looked = yield* tree.statFd(fileFd)
+    const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
     return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
   }
 }

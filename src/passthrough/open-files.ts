@@ -118,7 +118,15 @@ export class OpenFiles {
       if (fd >= 0) this.calls.close(fd)
       return toRegister
     }
-    return yield* this.openWith(fd, inode, flags, pid, uid, false)
+    const handle = this.begin(fd, inode, flags, pid, uid, false)
+    if (handle.fd < 0 && !handle.isPassthrough) {
+      const dataFd = yield* this.dataFd(handle)
+      if (dataFd < 0) {
+        useOf(inode).daemonUsers--
+        return dataFd
+      }
+    }
+    return this.add(handle)
   }
 
   /** May one more file be opened? Past the daemon that takes no descriptor of ours. */
@@ -127,19 +135,12 @@ export class OpenFiles {
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
-  *openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
-    return yield* this.openWith(fd, inode, flags, pid, uid, true)
+  openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle {
+    return this.add(this.begin(fd, inode, flags, pid, uid, true))
   }
 
   /** @param fd a descriptor of the file, opened with these flags, or -1. */
-  private *openWith(
-    fd: number,
-    inode: Inode,
-    flags: number,
-    pid: number,
-    uid: number,
-    isNew: boolean,
-  ): Steps<Handle | number> {
+  private begin(fd: number, inode: Inode, flags: number, pid: number, uid: number, isNew: boolean): Handle {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
     const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, isNew ? fd : -1) > 0
     const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
@@ -147,15 +148,14 @@ export class OpenFiles {
       handle.fd = fd
       // Counted before it is open: nobody else may open it past the daemon meanwhile.
       useOf(inode).daemonUsers++
-      const dataFd = yield* this.dataFd(handle)
-      if (dataFd < 0) {
-        useOf(inode).daemonUsers--
-        return dataFd
-      }
     } else if (fd >= 0) {
       this.keepOrClose(handle, fd, isNew)
     }
-    inode.openCount++
+    return handle
+  }
+
+  private add(handle: Handle): Handle {
+    handle.node.openCount++
     this.handles.set(handle.fh, handle)
     return handle
   }

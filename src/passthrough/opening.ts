@@ -11,7 +11,7 @@ import {
 } from '../fuse/api.js'
 import { FATTR_FLAGS, OPEN_IN_FLAGS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
-import { O_NONBLOCK, O_TRUNC, O_WRONLY } from '../linux/constants.js'
+import { O_NONBLOCK, O_TRUNC, O_WRONLY, UTIME_NOW } from '../linux/constants.js'
 import { hasSetidBits } from './attributes.js'
 import { atOnce, type Steps } from './calls.js'
 import type { Core } from './core.js'
@@ -20,10 +20,18 @@ import type { Inode } from './inode-table.js'
 import type { Writer } from './io-jobs.js'
 import { changeLayout } from './layout.js'
 import type { Handle } from './open-files.js'
-import type { SettingAttributes } from './setting-attributes.js'
+import { type SettingAttributes, UNCHANGED } from './setting-attributes.js'
 
 /** Taking more than this from a file takes long enough to be done in another thread. */
 const BIG_TRUNCATION_BYTES = 64 << 20
+
+/** Two struct timespec, as utimensat(2) takes them. */
+function timesNow(): Uint8Array {
+  const times = Buffer.alloc(32)
+  times.writeUInt32LE(UTIME_NOW, 8)
+  times.writeUInt32LE(UTIME_NOW, 24)
+  return times
+}
 
 interface SizeChange<T> {
   readonly inode: Inode
@@ -132,12 +140,11 @@ export class Opening {
       // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
       const isByPath = file === null && (size !== 0 || features.has('atomic-o-trunc'))
       const isKept = size === stat.size && !isByPath
-      const result = yield* isKept ? this.keepSize(inode, size, writer) : this.setSize(inode, size, writer)
+      const result = yield* isKept ? this.keep(inode, size, writer) : this.setSize(inode, size, writer)
       return yield* change.finish(result)
     }
     if (size === stat.size && gate.isProtected(inode, range)) {
-      // Nothing keeps the holder of a lease from writing meanwhile: done before anybody is served again.
-      return yield* change.finish(calls.runNow(this.keepSize(inode, size, writer)))
+      return yield* change.finish(yield* this.touch(inode, writer))
     }
     const act = size === stat.size ? this.keepSize : this.setSize
     return changeLayout<T>(
@@ -160,6 +167,11 @@ export class Opening {
     return yield* change.finish(yield* act)
   }
 
+  private keep(inode: Inode, size: number, writer: Writer): Steps<number> {
+    const isProtected = this.core.gate.isProtected(inode, { start: size, end: Number.POSITIVE_INFINITY })
+    return isProtected ? this.touch(inode, writer) : this.keepSize(inode, size, writer)
+  }
+
   /**
    * ftruncate(2) and O_TRUNC to the size that the file has: its times move all the same, and setuid bits go, which
    * truncate(2) need not do.
@@ -169,6 +181,21 @@ export class Opening {
     const fd = yield* tree.openFile(inode, O_WRONLY | O_NONBLOCK)
     if (fd < 0) return fd
     const job = { kind: 'ftruncate', fd, size, writer, closeAfter: true } as const
+    return (calls.here(job) ?? (yield job)).result
+  }
+
+  /**
+   * What `keepSize` does to a file whose bytes are protected, without any size in it: nothing keeps the holder of a
+   * lease from having written since the file was looked at, and those bytes must not go.
+   */
+  private *touch(inode: Inode, { keepSetid }: Writer): Steps<number> {
+    const { calls, tree } = this.core
+    const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
+    if (fd < 0) return fd
+    // A change to nobody and no group takes setuid bits away.
+    const owner = keepSetid ? null : { uid: UNCHANGED, gid: UNCHANGED }
+    // Both times: that takes no more than the right to write to the file.
+    const job = { kind: 'set-attributes', fd, owner, mode: null, times: timesNow() } as const
     return (calls.here(job) ?? (yield job)).result
   }
 

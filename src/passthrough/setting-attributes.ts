@@ -7,12 +7,13 @@ import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import { hasCapability } from './identity.js'
 import type { Inode } from './inode-table.js'
+import type { Job } from './io-jobs.js'
 
 const f = FATTR_FLAGS
 const SETTABLE =
   f.FATTR_MODE | f.FATTR_UID | f.FATTR_GID | f.FATTR_SIZE | f.FATTR_ATIME | f.FATTR_MTIME | f.FATTR_CTIME
 const MODE_BITS = 0o7777
-const UNCHANGED = 0xffff_ffff
+export const UNCHANGED = 0xffff_ffff
 const WORD = 0x1_0000_0000
 
 export class SettingAttributes {
@@ -26,13 +27,18 @@ export class SettingAttributes {
   getattr(request: RequestInfo): Answer<AttrReply> {
     const { calls, tree } = this.core
     const inode = tree.inode(request.nodeid)
+    const looked = tree.statHere(inode)
+    if (looked !== undefined) return this.seen(looked, inode)
     return calls.serve(request, tree, this.lookAt(inode), inode)
   }
 
   private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
-    const { tree, stat, options } = this.core
-    const result = yield* tree.stat(inode)
-    return result < 0 ? result : attrReply(inode, stat, options)
+    return this.seen(yield* this.core.tree.stat(inode), inode)
+  }
+
+  private seen(looked: number, inode: Inode): Answer<AttrReply> {
+    const { stat, options } = this.core
+    return looked < 0 ? looked : attrReply(inode, stat, options)
   }
 
   setattr(request: RequestInfo, args: SetattrArgs): Answer<AttrReply> {
@@ -46,9 +52,20 @@ export class SettingAttributes {
     const { calls, tree, stat, options } = this.core
     const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
-    const { valid } = args
     // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
-    const touches = (valid & SETTABLE) === 0 && (yield* this.mayClearSetid(request, fd))
+    const touches = (args.valid & SETTABLE) === 0 && (yield* this.mayClearSetid(request, fd))
+    const job = this.change(fd, args, touches)
+    if (job !== null) {
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
+    }
+    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
+    return looked < 0 ? looked : attrReply(inode, stat, options)
+  }
+
+  /** @returns null if there is nothing to do. */
+  private change(fd: number, args: SetattrArgs, touches: boolean): Job | null {
+    const { valid } = args
     const owner =
       touches || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0
         ? {
@@ -59,13 +76,8 @@ export class SettingAttributes {
     // The kernel has taken the setgid bit out already if the caller may not set it.
     const mode = (valid & f.FATTR_MODE) !== 0 ? args.mode & MODE_BITS : null
     const times = (valid & (f.FATTR_ATIME | f.FATTR_MTIME)) !== 0 ? this.timesOf(args) : null
-    if (owner !== null || mode !== null || times !== null) {
-      const job = { kind: 'set-attributes', fd, owner, mode, times } as const
-      const { result } = calls.here(job) ?? (yield job)
-      if (result < 0) return result
-    }
-    const looked = yield* tree.statFd(fd)
-    return looked < 0 ? looked : attrReply(inode, stat, options)
+    if (owner === null && mode === null && times === null) return null
+    return { kind: 'set-attributes', fd, owner, mode, times }
   }
 
   /**

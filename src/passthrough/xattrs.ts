@@ -127,11 +127,13 @@ export class Xattrs {
       ? (setxattrFlags & SETXATTR_FLAGS.FUSE_SETXATTR_ACL_KILL_SGID) === 0
       : null
     const name = nameString(nameZ)
+    // Copied before anything waits: its memory is that of the next request then.
+    const bytes = new Uint8Array(value)
     return this.change(request, name, keepSetid, (fd, setter) => ({
       kind: 'set-xattr',
       fd,
       name,
-      value: new Uint8Array(value),
+      value: bytes,
       flags,
       setter,
     }))
