@@ -171,7 +171,7 @@ test.each([64, 256])(
 )
 
 test(
-  'the engine may open as many files as the system lets it, whatever the soft limit of who mounts',
+  'the engine may open as many files as the system lets it, whatever the soft limit of who mounts; doctor tells how many',
   inSandbox(async (box) => {
     const mount = path.join(box.work, 'tree')
     await box.must('mkdir tree && ulimit -S -n 100 && exec "$1" mount tree', { args: [HOLDFAST] })
@@ -179,6 +179,8 @@ test(
     const [, soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits) ?? []
     expect(Number(soft)).toBeGreaterThan(100)
     expect(soft).toBe(hard)
+    const doctor = await box.must('ulimit -S -n 100 && exec "$1" doctor', { args: [HOLDFAST] })
+    expect(doctor).toContain(`open files: ${soft} at most: `)
     expect((await box.umount(mount)).code).toBe(0)
   }),
 )
