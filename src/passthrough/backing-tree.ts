@@ -56,6 +56,8 @@ export class BackingTree implements InodeHome {
   private readonly fdLimit: number
   /** Has a descriptor been among the spare ones since we last made sure? */
   private isNearLimit = false
+  /** Requests that take names away, move or make them, and have begun to. */
+  nameChangesUnderWay = 0
   private readonly calls: Calls
   /** Tells that an inode is about to leave the table. */
   private readonly dropped: (inode: Inode) => void
@@ -307,10 +309,12 @@ export class BackingTree implements InodeHome {
   private *whereNameLeads(inode: Inode): Steps<ReturnType<FileNode['nameLeads']>> {
     const { parent } = inode
     if (parent === null || !inode.hasName) return 'unnamed'
+    // An io thread may have changed this name, or that of a directory above, without our having heard of it.
+    if (this.nameChangesUnderWay > 0) return 'moving'
     const parentFd = yield* this.pathFd(parent)
-    if (parentFd < 0) return 'nowhere'
-    const result = yield* this.statAt(parentFd, inode.name)
-    if (result < 0) return 'nowhere'
+    const result = parentFd < 0 ? parentFd : yield* this.statAt(parentFd, inode.name)
+    // Any other failure, such as too many open files, says nothing about the name.
+    if (result < 0) return isGone(result) || result === -Errno.ESTALE ? 'nowhere' : 'unnamed'
     return inode.matches(this.calls.stat) ? 'here' : 'elsewhere'
   }
 

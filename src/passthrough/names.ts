@@ -75,6 +75,7 @@ export class Names {
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const victim = yield* this.takeHold(fd, name)
+    tree.nameChangesUnderWay++
     try {
       const job = { kind: 'remove', fd, name, flags } as const
       const { result } = calls.here(job) ?? (yield job)
@@ -82,6 +83,7 @@ export class Names {
       if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
       return OK
     } finally {
+      tree.nameChangesUnderWay--
       this.letGo(victim)
     }
   }
@@ -155,6 +157,7 @@ export class Names {
     if (moved !== undefined) tree.keep(moved)
     let target: NamedFile | null = null
     let held: NamedFile | null = null
+    tree.nameChangesUnderWay++
     try {
       if ((flags & c.RENAME_NOREPLACE) === 0) target = yield* this.takeHold(newFd, newName)
       // A whiteout is made in place of what moves away, and belongs to the caller.
@@ -177,6 +180,7 @@ export class Names {
       if (moved !== undefined) tree.inodes.place(moved, newParent, nameBytes(newName))
       return OK
     } finally {
+      tree.nameChangesUnderWay--
       if (moved !== undefined) tree.unkeep(moved)
       this.letGo(target)
       this.letGo(held)
@@ -197,10 +201,15 @@ export class Names {
     const fileFd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fileFd < 0) return fileFd
     const job = { kind: 'link', fd, name, fileFd } as const
-    const { result } = calls.here(job) ?? (yield job)
-    if (result < 0) return result
-    const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
-    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
+    tree.nameChangesUnderWay++
+    try {
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
+      const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
+      return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
+    } finally {
+      tree.nameChangesUnderWay--
+    }
   }
 }
 
