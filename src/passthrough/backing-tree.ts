@@ -150,11 +150,10 @@ export class BackingTree implements InodeHome {
       fd = (this.calls.here(job) ?? (yield job)).result
     }
     if (fd < 0) fd = yield* this.openByName(inode)
-    if (fd < 0) return fd
-    // Somebody else may have been quicker while we waited.
+    // Somebody else may have been quicker while we waited, before its name went, say.
     const other = this.fdAtHand(inode)
-    if (other === undefined) return this.adopt(inode, fd)
-    raw.close(fd)
+    if (other === undefined) return fd < 0 ? fd : this.adopt(inode, fd)
+    if (fd >= 0) raw.close(fd)
     return other
   }
 
@@ -166,8 +165,16 @@ export class BackingTree implements InodeHome {
   }
 
   private *openByName(inode: Inode): Steps<number> {
-    const { parent, name } = inode
-    if (parent === null || !inode.hasName) return -Errno.ESTALE
+    for (;;) {
+      const { parent, name } = inode
+      if (parent === null || !inode.hasName) return -Errno.ESTALE
+      const fd = yield* this.openFrom(parent, name, inode)
+      // If it was moved while we waited, the new name leads to it.
+      if (fd >= 0 || inode.isAt(parent, name)) return fd
+    }
+  }
+
+  private *openFrom(parent: Inode, name: string, inode: Inode): Steps<number> {
     this.keep(parent)
     try {
       const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
@@ -253,25 +260,31 @@ export class BackingTree implements InodeHome {
    * Gives 0 or a negative errno.
    */
   *stat(inode: Inode): Steps<number> {
-    let fd = this.fdAtHand(inode)
-    const parent = fd === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
-    if (parent !== null) {
-      const { name } = inode
-      this.keep(parent)
-      try {
-        const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
-        if (parentFd < 0) return parentFd
-        const result = yield* this.statAt(parentFd, name)
-        if (result === 0 && inode.matches(this.calls.stat)) return 0
-        // While we waited, it may have got a descriptor, because its name was going.
-        fd = this.fdAtHand(inode)
-        if (fd === undefined) return result === 0 || isGone(result) ? -Errno.ESTALE : result
-      } finally {
-        this.unkeep(parent)
+    for (;;) {
+      const atHand = this.fdAtHand(inode)
+      const parent = atHand === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
+      if (parent === null) {
+        const fd = atHand ?? (yield* this.pathFd(inode))
+        return fd < 0 ? fd : yield* this.statFd(fd)
       }
+      const { name } = inode
+      const result = yield* this.statByName(parent, name, inode)
+      // While we waited, it may have been moved, or have got a descriptor because its name was going.
+      if (result === 0 || (inode.isAt(parent, name) && this.fdAtHand(inode) === undefined)) return result
     }
-    fd ??= yield* this.pathFd(inode)
-    return fd < 0 ? fd : yield* this.statFd(fd)
+  }
+
+  private *statByName(parent: Inode, name: string, inode: Inode): Steps<number> {
+    this.keep(parent)
+    try {
+      const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
+      if (parentFd < 0) return parentFd
+      const result = yield* this.statAt(parentFd, name)
+      if (result === 0 && inode.matches(this.calls.stat)) return 0
+      return result === 0 || isGone(result) ? -Errno.ESTALE : result
+    } finally {
+      this.unkeep(parent)
+    }
   }
 
   /** As `stat`, where nothing has to be opened or waited for; undefined elsewhere. */

@@ -154,6 +154,11 @@ export class Inode implements FileNode, FdHolder {
     return this.chunk.isCalled(this.word, nameZ)
   }
 
+  /** Is it still known by this name? Whoever has looked at it by name and waited asks. */
+  isAt(parent: Inode, name: string): boolean {
+    return this.hasName && this.parentSlot === parent.slot && this.name === name
+  }
+
   /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed; a copy. */
   get handle(): Buffer | null {
     return this.hasHandle ? Buffer.from(this.chunk.handle(this.word)) : null
