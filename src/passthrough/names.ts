@@ -42,8 +42,13 @@ export class Names {
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const job = { kind: 'stat-at', fd, name } as const
-    const { result } = calls.here(job) ?? (yield job)
-    return this.found(result, parent, nameBytes(name))
+    for (;;) {
+      const { nameChangeCount } = parent
+      const { result } = calls.here(job) ?? (yield job)
+      // The kernel looks up again what it knows while names are being changed. An answer that is older than a
+      // change would give a file the name back that it has just lost.
+      if (parent.nameChangeCount === nameChangeCount) return this.found(result, parent, nameBytes(name))
+    }
   }
 
   private found(result: number, parent: Inode, nameZ: Buffer): Answer<EntryReply> {
@@ -80,6 +85,7 @@ export class Names {
       const job = { kind: 'remove', fd, name, flags } as const
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
+      parent.nameChangeCount++
       if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
       return OK
     } finally {
@@ -170,6 +176,8 @@ export class Names {
         done = yield job
       }
       if (done.result < 0) return done.result
+      oldParent.nameChangeCount++
+      newParent.nameChangeCount++
       // Two names of one file: rename(2) does nothing.
       if (moved !== undefined && moved === target?.inode) return OK
       if (target !== null) {
