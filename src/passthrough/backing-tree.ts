@@ -56,6 +56,8 @@ export class BackingTree implements InodeHome {
   private readonly fdLimit: number
   /** Has a descriptor been among the spare ones since we last made sure? */
   private isNearLimit = false
+  /** Requests that take names away, move or make them, and have begun to. */
+  nameChangesUnderWay = 0
   private readonly calls: Calls
   /** Tells that an inode is about to leave the table. */
   private readonly dropped: (inode: Inode) => void
@@ -148,11 +150,10 @@ export class BackingTree implements InodeHome {
       fd = (this.calls.here(job) ?? (yield job)).result
     }
     if (fd < 0) fd = yield* this.openByName(inode)
-    if (fd < 0) return fd
-    // Somebody else may have been quicker while we waited.
+    // Somebody else may have been quicker while we waited, before its name went, say.
     const other = this.fdAtHand(inode)
-    if (other === undefined) return this.adopt(inode, fd)
-    raw.close(fd)
+    if (other === undefined) return fd < 0 ? fd : this.adopt(inode, fd)
+    if (fd >= 0) raw.close(fd)
     return other
   }
 
@@ -164,8 +165,16 @@ export class BackingTree implements InodeHome {
   }
 
   private *openByName(inode: Inode): Steps<number> {
-    const { parent, name } = inode
-    if (parent === null || !inode.hasName) return -Errno.ESTALE
+    for (;;) {
+      const { parent, name } = inode
+      if (parent === null || !inode.hasName) return -Errno.ESTALE
+      const fd = yield* this.openFrom(parent, name, inode)
+      // If it was moved while we waited, the new name leads to it.
+      if (fd >= 0 || inode.isAt(parent, name)) return fd
+    }
+  }
+
+  private *openFrom(parent: Inode, name: string, inode: Inode): Steps<number> {
     this.keep(parent)
     try {
       const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
@@ -251,25 +260,31 @@ export class BackingTree implements InodeHome {
    * Gives 0 or a negative errno.
    */
   *stat(inode: Inode): Steps<number> {
-    let fd = this.fdAtHand(inode)
-    const parent = fd === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
-    if (parent !== null) {
-      const { name } = inode
-      this.keep(parent)
-      try {
-        const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
-        if (parentFd < 0) return parentFd
-        const result = yield* this.statAt(parentFd, name)
-        if (result === 0 && inode.matches(this.calls.stat)) return 0
-        // While we waited, it may have got a descriptor, because its name was going.
-        fd = this.fdAtHand(inode)
-        if (fd === undefined) return result === 0 || isGone(result) ? -Errno.ESTALE : result
-      } finally {
-        this.unkeep(parent)
+    for (;;) {
+      const atHand = this.fdAtHand(inode)
+      const parent = atHand === undefined && inode.hasName && !inode.hasHandle ? inode.parent : null
+      if (parent === null) {
+        const fd = atHand ?? (yield* this.pathFd(inode))
+        return fd < 0 ? fd : yield* this.statFd(fd)
       }
+      const { name } = inode
+      const result = yield* this.statByName(parent, name, inode)
+      // While we waited, it may have been moved, or have got a descriptor because its name was going.
+      if (result === 0 || (inode.isAt(parent, name) && this.fdAtHand(inode) === undefined)) return result
     }
-    fd ??= yield* this.pathFd(inode)
-    return fd < 0 ? fd : yield* this.statFd(fd)
+  }
+
+  private *statByName(parent: Inode, name: string, inode: Inode): Steps<number> {
+    this.keep(parent)
+    try {
+      const parentFd = this.fdAtHand(parent) ?? (yield* this.pathFd(parent))
+      if (parentFd < 0) return parentFd
+      const result = yield* this.statAt(parentFd, name)
+      if (result === 0 && inode.matches(this.calls.stat)) return 0
+      return result === 0 || isGone(result) ? -Errno.ESTALE : result
+    } finally {
+      this.unkeep(parent)
+    }
   }
 
   /** As `stat`, where nothing has to be opened or waited for; undefined elsewhere. */
@@ -307,10 +322,12 @@ export class BackingTree implements InodeHome {
   private *whereNameLeads(inode: Inode): Steps<ReturnType<FileNode['nameLeads']>> {
     const { parent } = inode
     if (parent === null || !inode.hasName) return 'unnamed'
+    // An io thread may have changed this name, or that of a directory above, without our having heard of it.
+    if (this.nameChangesUnderWay > 0) return 'moving'
     const parentFd = yield* this.pathFd(parent)
-    if (parentFd < 0) return 'nowhere'
-    const result = yield* this.statAt(parentFd, inode.name)
-    if (result < 0) return 'nowhere'
+    const result = parentFd < 0 ? parentFd : yield* this.statAt(parentFd, inode.name)
+    // Any other failure, such as too many open files, says nothing about the name.
+    if (result < 0) return isGone(result) || result === -Errno.ESTALE ? 'nowhere' : 'unnamed'
     return inode.matches(this.calls.stat) ? 'here' : 'elsewhere'
   }
 

@@ -61,6 +61,10 @@ export class Inode implements FileNode, FdHolder {
   keepCount = 0
   /** What to close when there are none any more. */
   lateFds: number[] | null = null
+  /** Of a directory: counts names that were taken away or moved through us. */
+  nameChangeCount = 0
+  /** Counts changes of its mode through us. */
+  modeChangeCount = 0
   /** Counts changes of its extended attributes through us. */
   xattrChangeCount = 0
   fd = -1
@@ -152,6 +156,11 @@ export class Inode implements FileNode, FdHolder {
 
   isCalled(nameZ: Uint8Array): boolean {
     return this.chunk.isCalled(this.word, nameZ)
+  }
+
+  /** Is it still known by this name? Whoever has looked at it by name and waited asks. */
+  isAt(parent: Inode, name: string): boolean {
+    return this.hasName && this.parentSlot === parent.slot && this.name === name
   }
 
   /** A file handle (name_to_handle_at(2)), taken when its descriptor had to be closed; a copy. */
@@ -355,7 +364,8 @@ export class InodeTable {
     const { words, doubles } = this.records.chunk(slot)
     const at = this.records.at(slot)
     const bits = words[at + W.bits] ?? 0
-    words[at + W.bits] = hasSetid ? bits | FLAG.hasSetid : bits & ~FLAG.hasSetid
+    // What was seen may be older than a chmod(2): taking the flag back is up to those that know (attrReply).
+    if (hasSetid) words[at + W.bits] = bits | FLAG.hasSetid
     const double = at >>> 1
     doubles[double + D.nlookup] = (doubles[double + D.nlookup] ?? 0) + 1
     doubles[double + D.toldAtMs] = nowMs

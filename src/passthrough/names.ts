@@ -42,8 +42,13 @@ export class Names {
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const job = { kind: 'stat-at', fd, name } as const
-    const { result } = calls.here(job) ?? (yield job)
-    return this.found(result, parent, nameBytes(name))
+    for (;;) {
+      const { nameChangeCount } = parent
+      const { result } = calls.here(job) ?? (yield job)
+      // The kernel looks up again what it knows while names are being changed. An answer that is older than a
+      // change would give a file the name back that it has just lost.
+      if (parent.nameChangeCount === nameChangeCount) return this.found(result, parent, nameBytes(name))
+    }
   }
 
   private found(result: number, parent: Inode, nameZ: Buffer): Answer<EntryReply> {
@@ -75,13 +80,16 @@ export class Names {
     const fd = tree.fdAtHand(parent) ?? (yield* tree.pathFd(parent))
     if (fd < 0) return fd
     const victim = yield* this.takeHold(fd, name)
+    tree.nameChangesUnderWay++
     try {
       const job = { kind: 'remove', fd, name, flags } as const
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
+      parent.nameChangeCount++
       if (victim !== null) this.nameGone(victim.inode, parent, name, victim)
       return OK
     } finally {
+      tree.nameChangesUnderWay--
       this.letGo(victim)
     }
   }
@@ -155,6 +163,7 @@ export class Names {
     if (moved !== undefined) tree.keep(moved)
     let target: NamedFile | null = null
     let held: NamedFile | null = null
+    tree.nameChangesUnderWay++
     try {
       if ((flags & c.RENAME_NOREPLACE) === 0) target = yield* this.takeHold(newFd, newName)
       // A whiteout is made in place of what moves away, and belongs to the caller.
@@ -167,6 +176,8 @@ export class Names {
         done = yield job
       }
       if (done.result < 0) return done.result
+      oldParent.nameChangeCount++
+      newParent.nameChangeCount++
       // Two names of one file: rename(2) does nothing.
       if (moved !== undefined && moved === target?.inode) return OK
       if (target !== null) {
@@ -177,6 +188,7 @@ export class Names {
       if (moved !== undefined) tree.inodes.place(moved, newParent, nameBytes(newName))
       return OK
     } finally {
+      tree.nameChangesUnderWay--
       if (moved !== undefined) tree.unkeep(moved)
       this.letGo(target)
       this.letGo(held)
@@ -197,10 +209,15 @@ export class Names {
     const fileFd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fileFd < 0) return fileFd
     const job = { kind: 'link', fd, name, fileFd } as const
-    const { result } = calls.here(job) ?? (yield job)
-    if (result < 0) return result
-    const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
-    return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
+    tree.nameChangesUnderWay++
+    try {
+      const { result } = calls.here(job) ?? (yield job)
+      if (result < 0) return result
+      const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
+      return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
+    } finally {
+      tree.nameChangesUnderWay--
+    }
   }
 }
 

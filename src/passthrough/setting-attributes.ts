@@ -33,7 +33,12 @@ export class SettingAttributes {
   }
 
   private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
-    return this.seen(yield* this.core.tree.stat(inode), inode)
+    for (;;) {
+      const { modeChangeCount } = inode
+      const looked = yield* this.core.tree.stat(inode)
+      // What is older than a chmod(2) that is over would have setuid bits forgotten.
+      if (inode.modeChangeCount === modeChangeCount) return this.seen(looked, inode)
+    }
   }
 
   private seen(looked: number, inode: Inode): Answer<AttrReply> {
@@ -58,6 +63,7 @@ export class SettingAttributes {
     if (job !== null) {
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
+      inode.modeChangeCount++
     }
     const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
     return looked < 0 ? looked : attrReply(inode, stat, options)

@@ -67,7 +67,8 @@ export class Xattrs {
       if (fd < 0) return false
       const job = { kind: 'count-xattr', fd, name } as const
       const { result } = calls.here(job) ?? (yield job)
-      if (result !== 0) return false
+      // It may have moved while we waited, and this was another file.
+      if (result !== 0 || !inode.isAt(parent, name)) return false
     } finally {
       tree.unkeep(parent)
     }
