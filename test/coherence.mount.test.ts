@@ -88,6 +88,38 @@ function textOf(file: string): string {
   }
 }
 
+/** Two seconds of renaming `argv[1]` there and back while another process writes and syncs `argv[2]`. */
+const RENAME_BESIDE_SYNC = `
+import os, sys, time
+end = time.time() + 2
+if os.fork() == 0:
+    fd = os.open(sys.argv[2], os.O_RDWR)
+    while time.time() < end: os.pwrite(fd, b'x' * 65536, 0); os.fsync(fd)
+    os._exit(0)
+count = 0
+while time.time() < end:
+    os.rename(sys.argv[1], sys.argv[1] + '-away'); os.rename(sys.argv[1] + '-away', sys.argv[1]); count += 1
+print(count)
+`
+/**
+ * Two seconds of writing to \`argv[1]\`, from outside, what is mapped of \`argv[2]\` on the mount: the write holds the lock
+ * of the file below while it waits for the engine. Prints how many names were looked up meanwhile.
+ */
+const WRITE_FROM_A_MAPPING = `
+import mmap, os, sys, time
+end = time.time() + 2
+if os.fork() == 0:
+    out = os.open(sys.argv[1], os.O_WRONLY)
+    while time.time() < end:
+        fd = os.open(sys.argv[2], os.O_RDWR); os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        pages = mmap.mmap(fd, 0, mmap.MAP_PRIVATE); os.pwrite(out, pages, 0); pages.close(); os.close(fd)
+    os._exit(0)
+count = 0
+while time.time() < end: os.path.exists('%s-nothing-%d' % (sys.argv[2], count)); count += 1
+os.wait()
+print(count)
+`
+
 class Place {
   readonly box: Sandbox
   readonly store: string
@@ -261,6 +293,27 @@ describe.each([
     expect(await holder.release(fd, lease.id)).toBe('ok')
     expect(await cut).toBe('0')
     expect(await place.marker(breaker)).toEqual([])
+  })
+
+  test('L10: renames through the mount are no bypass, also while io threads make them beside a process that syncs', async () => {
+    const { outside, inside } = await place.fresh()
+    const [holder, outsider] = [await place.agent('holder'), await place.agent('outsider')]
+    await holder.setLease(await holder.open(inside), {})
+    const args = ['-c', RENAME_BESIDE_SYNC, inside, `${outside}-other`.replace(place.store, place.tree)]
+    const count = await place.box.must('exec python3 "$@"', { args })
+    expect(Number(count)).toBeGreaterThan(10)
+    expect(await place.marker(outsider)).toEqual([])
+  })
+
+  test('L10: a write past the mount that waits for the engine is not waited for by the engine', async () => {
+    const { outside, inside } = await place.fresh()
+    const [holder, outsider] = [await place.agent('holder'), await place.agent('outsider')]
+    await holder.setLease(await holder.open(inside), {})
+    const count = await place.box.must('exec python3 "$@"', {
+      args: ['-c', WRITE_FROM_A_MAPPING, outside, `${inside}-other`],
+    })
+    expect(Number(count)).toBeGreaterThan(10)
+    expect(await place.marker(outsider)).toEqual([])
   })
 
   test('a file is watched once, as long as there is a lease on it', async () => {
