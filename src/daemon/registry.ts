@@ -136,6 +136,9 @@ function makeRunLock(directory: string): number {
   const directoryFd = openRunDirectory(directory)
   try {
     return openat(directoryFd, 'lock', c.O_RDWR | c.O_CREAT | c.O_NOFOLLOW, 0o600)
+  } catch (error) {
+    // The name alone says nothing to whoever reads the message.
+    throw error instanceof LinuxError ? new LinuxError(error.errno, 'openat', `${directory}/lock`) : error
   } finally {
     close(directoryFd)
   }
