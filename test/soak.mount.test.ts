@@ -10,7 +10,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { REPOSITORY } from './support/programs.js'
 
 const SEED = process.env.HOLDFAST_SEED ?? '1'
-const SOUND = ['--seconds', '16', '--start', '4', '--rests', '8']
+const SOUND = ['--seconds', '10', '--start', '3', '--rests', '6']
 const LEAKING = ['--seconds', '9', '--start', '1', '--rests', '8', '--leak']
 const pictures = mkdtempSync(path.join(tmpdir(), 'hf-curves-'))
 
