@@ -1,6 +1,7 @@
 /**
  * The file system of `src/passthrough` against the plain directory, on every kind of backing file system, with I/O
- * past the daemon and through it. The checks are in test/programs; what is tested here has no leases.
+ * past the daemon and through it. The checks are in test/programs; what is tested here has no leases. Programs that people
+ * use are tried in mount-trees.mount.test.ts, through `holdfast mount`.
  */
 import { describe, expect, test } from 'vitest'
 import { FILE_SYSTEMS, onMount, plainServer } from './support/on-mount.js'
@@ -28,16 +29,6 @@ describe.each(FILE_SYSTEMS)('on %s', (kind) => {
     expect(failures(lines)).toEqual([])
     expect(lines.length).toBeGreaterThan(35)
   })
-
-  test.each(kind === 'ext4' ? MODES : MODES.slice(0, 1))(
-    'ordinary programs leave the same tree on a mount $mode',
-    ({ flags }) => {
-      const script = 'python3 "$PROGRAMS/trees.py" "$PLAIN" "$MOUNT" --backing "$BACKING"'
-      const lines = onMount({ kind, server: plainServer(kind, ...flags), script, sizeMib: 800 })
-      expect(failures(lines)).toEqual([])
-      expect(lines.length).toBeGreaterThan(7)
-    },
-  )
 })
 
 test('few descriptors are enough: files are found again by handle or by name', () => {
