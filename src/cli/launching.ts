@@ -79,8 +79,7 @@ export interface LaunchOptions {
   readonly kind: 'run' | 'mount'
   readonly policy?: LeasePolicy
   readonly without: Features
-  /** `none`, `auto` or `strict`. */
-  readonly cache?: string | undefined
+  readonly cache: CacheMode
   readonly debugFd?: number | undefined
   readonly clock?: string | undefined
 }
@@ -175,7 +174,7 @@ export function createEngine(options: LaunchOptions): Engine {
     kind: options.kind,
     version: VERSION,
     without: options.without,
-    cache: parseCache(options.cache),
+    cache: options.cache,
     reportBug: (error) => logToKernel('a failure that the engine survives', error),
     workerFile: join(dirname(main), 'io-worker.cjs'),
     cleanup: [process.execPath, main, 'reap'],

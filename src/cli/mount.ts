@@ -1,5 +1,6 @@
 /** `holdfast mount` and `holdfast umount`. */
 import {
+  type CacheMode,
   DATA_TYPE,
   type Engine,
   type Features,
@@ -62,7 +63,7 @@ export async function mount(
   const options = { ...given, ...listed, attributes }
   const policy = parsePolicy(options)
   const without = parseWithout(options)
-  parseCache(options.cache)
+  const cache = parseCache(options.cache)
   removeDead()
   const target = openDirectory(directory)
   const place = mountpoint === undefined ? target : openDirectory(mountpoint)
@@ -72,7 +73,7 @@ export async function mount(
   leaveLauncher(launcher)
   const engine = withRunLock(() => {
     refuseCovered(place)
-    return start(target.fd, place, { ...options, policy, without, debugFd })
+    return start(target.fd, place, { ...options, policy, without, cache, debugFd })
   })
   const shown = showPath(place.path)
   const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
@@ -118,9 +119,10 @@ function refuseCovered({ path }: Place): void {
 function start(
   targetFd: number,
   place: Place,
-  options: Omit<MountOptions, 'without'> & {
+  options: Omit<MountOptions, 'without' | 'cache'> & {
     policy: LeasePolicy
     without: Features
+    cache: CacheMode
     debugFd: number | undefined
     attributes: number
   },

@@ -37,7 +37,7 @@ export async function run(
 ): Promise<void> {
   const launcher = launcherPid()
   const without = parseWithout(options)
-  parseCache(options.cache)
+  const cache = parseCache(options.cache)
   const environment = readStrings(launcher, 'environ')
   const usedFds = launcherFds(launcher)
   // Relative paths must be opened before we leave the caller's directory.
@@ -46,7 +46,7 @@ export async function run(
   const debugFd = openDebugLog(options.debug)
   leaveLauncher(launcher)
   const { engine, warnings, unheard } = withRunLock(() =>
-    prepare(targets, launcher, { without, cache: options.cache, debugFd }, options),
+    prepare(targets, launcher, { without, cache, debugFd }, options),
   )
   try {
     tellWaysPast(warnings, options.strict === true)

@@ -244,12 +244,10 @@ export class BypassWatch {
       now = this.#nowMs()
     }
     this.#tookMs += now - start
-    // There is more to do in the next turn.
-    if (this.#touched.size > 0) {
-      for (const [id, touch] of later) this.#touched.set(id, touch)
-      return
-    }
+    const isDone = this.#touched.size === 0
     for (const [id, touch] of later) this.#touched.set(id, touch)
+    // Else there is more to do in the next turn.
+    if (!isDone) return
     this.#rest(now, Math.max(REST_MIN_MS, REST_FACTOR * this.#tookMs))
     this.#tookMs = 0
   }

@@ -43,8 +43,8 @@ export interface EngineOptions {
   readonly policy?: LeasePolicy
   /** What of FUSE not to use although the kernel has it. */
   readonly without: Features
-  /** What the kernel may remember; `auto` if not said. */
-  readonly cache?: CacheMode
+  /** What the kernel may remember. */
+  readonly cache: CacheMode
   /** The clock that deadlines go by, if it is to be another than the system's. */
   readonly nowMs?: () => number
   /** One line for each message of the FUSE protocol. */
@@ -126,10 +126,6 @@ export class Engine {
     }
   }
 
-  get #cache(): CacheMode {
-    return this.#options.cache ?? 'auto'
-  }
-
   get control(): string {
     return this.#place.control
   }
@@ -150,7 +146,7 @@ export class Engine {
       ioctls: this.#ioctls,
       io: this.#io,
       without: this.#options.without,
-      cache: this.#cache,
+      cache: this.#options.cache,
       debug: this.#options.debug,
       reportBug: this.#options.reportBug,
     })
@@ -440,7 +436,7 @@ export class Engine {
       ['stopping', this.#isStopping ? 'yes' : 'no'],
       ['break-time', this.service.policy.breakTimeMs],
       ['on-timeout', this.service.policy.onTimeout],
-      ['cache', this.#cache],
+      ['cache', this.#options.cache],
     ]
     for (const mount of this.mounts) {
       const negotiated = mount.session.negotiated
@@ -479,7 +475,7 @@ export class Engine {
         kind: this.#options.kind,
         backing: mount.backingType,
         passthrough: mount.fileSystem.isPassthrough,
-        cache: this.#cache,
+        cache: this.#options.cache,
         features: [...mount.fileSystem.features],
         engine: { pid: process.pid, command: 'holdfast' },
         leases: leases.length,

@@ -4,10 +4,12 @@
  */
 import { Errno } from '../lib/errno.js'
 import * as c from './constants.js'
+import { takeHandle } from './file-handle.js'
 import { close, procFd } from './files.js'
 import { cstr } from './libc.js'
 import { ReadinessSet } from './poller.js'
 import * as raw from './raw.js'
+import { STATFS_SIZE } from './stat.js'
 
 /** The numbers are the same in fanotify(7). */
 const MASK = c.IN_MODIFY | c.IN_ATTRIB | c.IN_MOVE_SELF
@@ -93,10 +95,6 @@ export class FileChanges<Id> {
     watch.source.remove(fd, watch.name)
   }
 
-  ids(): Iterable<Id> {
-    return this.#watched.keys()
-  }
-
   /** Takes in what there is. @returns false if events were lost: anything may have happened to any file. */
   read(tell: (change: FileChange<Id>) => void): boolean {
     let isWhole = true
@@ -137,28 +135,21 @@ const EVENT = { length: 0, metadataLength: 6, mask: 8, pid: 20 } as const
 const INFO = { type: 0, fsid: 4, handle: 12, handleData: 20 } as const
 const FAN_EVENT_INFO_TYPE_FID = 1
 const FAN_Q_OVERFLOW = 0x4000
-const HANDLE_BYTES_MAX = 128
-const STATFS_BYTES = 120
 const STATFS_FSID = 56
-const EMPTY_PATH = Buffer.from('\0')
 
 /** Files are called by the id of their file system and their handle. @returns null if there is no more to be had. */
 export function fanotify(): Source | null {
   const fd = raw.fanotifyInit(c.FAN_REPORT_FID | c.FAN_CLOEXEC | c.FAN_NONBLOCK, 0)
   if (fd < 0) return null
-  const handle = Buffer.alloc(8 + HANDLE_BYTES_MAX)
-  const mountId = Buffer.alloc(8)
-  const statfs = Buffer.alloc(STATFS_BYTES)
+  const statfs = Buffer.alloc(STATFS_SIZE)
   const nameOf = (file: number): string | number => {
-    handle.writeUInt32LE(HANDLE_BYTES_MAX, 0)
-    const take = (flags: number) => raw.nameToHandleAt(file, EMPTY_PATH, handle, mountId, flags)
-    let taken = take(c.AT_EMPTY_PATH | c.AT_HANDLE_FID)
+    let handle = takeHandle(file, c.AT_HANDLE_FID)
     // Before Linux 6.5 only what can be opened by its handle has one.
-    if (taken === -Errno.EINVAL) taken = take(c.AT_EMPTY_PATH)
-    const looked = taken < 0 ? taken : raw.fstatfs(file, statfs)
+    if (handle === -Errno.EINVAL) handle = takeHandle(file)
+    if (typeof handle === 'number') return handle
+    const looked = raw.fstatfs(file, statfs)
     if (looked < 0) return looked
-    const fsid = statfs.toString('latin1', STATFS_FSID, STATFS_FSID + 8)
-    return fsid + handle.toString('latin1', 0, 8 + handle.readUInt32LE(0))
+    return statfs.toString('latin1', STATFS_FSID, STATFS_FSID + 8) + handle.toString('latin1')
   }
   const mark = (flags: number, file: number) =>
     raw.fanotifyMark(fd, flags, MASK, c.AT_FDCWD, cstr(procFd(file)))

@@ -3,6 +3,8 @@ import { check } from './error.js'
 import * as raw from './raw.js'
 
 export const STATX_SIZE = 256
+/** `struct statfs` of 64-bit Linux. */
+export const STATFS_SIZE = 120
 export const STATX_BASIC_STATS = 0x7ff
 export const STATX_BTIME = 0x800
 export const STATX_MNT_ID = 0x1000

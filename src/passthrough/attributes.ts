@@ -104,8 +104,6 @@ const NO_ATTR: Attr = {
   flags: 0,
 }
 
-export const STATFS_SIZE = 120
-
 /** `struct statfs` of 64-bit Linux. */
 export function decodeStatfs(bytes: Buffer): Statfs {
   const u64 = (offset: number) => Number(bytes.readBigUInt64LE(offset))

@@ -2,18 +2,17 @@
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError } from '../linux/error.js'
+import { takeHandle } from '../linux/file-handle.js'
 import * as raw from '../linux/raw.js'
 import { Statx } from '../linux/stat.js'
 import type { Calls, Steps } from './calls.js'
 import { FdCache } from './fd-cache.js'
 import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
-import { type Job, statDescriptor } from './io-jobs.js'
+import { type Job, PATH_FLAGS, statDescriptor } from './io-jobs.js'
 
 const EMPTY_PATH = Buffer.from('\0')
 const DOT = Buffer.from('.\0')
-const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
-const HANDLE_BYTES_MAX = 128
 
 /** What the engine has open besides files of the mount, about. */
 const OWN_FD_COUNT = 40
@@ -392,14 +391,10 @@ export class BackingTree implements InodeHome {
   }
 
   private takeHandle(fd: number): Buffer | null {
-    const handle = Buffer.alloc(8 + HANDLE_BYTES_MAX)
-    handle.writeUInt32LE(HANDLE_BYTES_MAX, 0)
-    const result = raw.nameToHandleAt(fd, EMPTY_PATH, handle, Buffer.alloc(8), c.AT_EMPTY_PATH)
-    if (result < 0) {
-      if (result === -Errno.EOPNOTSUPP) this.stopHandles()
-      return null
-    }
-    return Buffer.from(handle.subarray(0, 8 + handle.readUInt32LE(0)))
+    const handle = takeHandle(fd)
+    if (typeof handle !== 'number') return handle
+    if (handle === -Errno.EOPNOTSUPP) this.stopHandles()
+    return null
   }
 
   private stopHandles(): void {

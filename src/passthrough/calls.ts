@@ -18,6 +18,7 @@ import {
   type IoThreads,
   type Job,
   type JobResult,
+  PATH_FLAGS,
   runJob,
   sleepCountOfThread,
   statName,
@@ -82,8 +83,6 @@ const SPEEDS: Readonly<Record<Job['kind'], Speed>> = {
 const NOT_HERE = -1
 const UNTIMED = -2
 
-const CACHED_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
-
 export class Calls {
   private readonly io: IoThreads
   private readonly identity: Identity
@@ -94,13 +93,11 @@ export class Calls {
   /** What a job has found out about a file; read it before the next one. */
   readonly stat: Statx
   /** struct open_how: a walk that ends with EAGAIN where it would have to ask the file system. */
-  private readonly cachedHow = new BigUint64Array([BigInt(CACHED_FLAGS), 0n, BigInt(c.RESOLVE_CACHED)])
+  private readonly cachedHow = new BigUint64Array([BigInt(PATH_FLAGS), 0n, BigInt(c.RESOLVE_CACHED)])
   private readonly cachedHowBytes = new Uint8Array(this.cachedHow.buffer)
   private knowsCached = true
   /** How often the thread had slept before the call that is made now; -1 if nobody looked. */
   private sleepCount = -1
-  /** Handlers that wait for an io thread. */
-  pendingCount = 0
 
   constructor(options: {
     io: IoThreads
@@ -253,11 +250,7 @@ export class Calls {
   }
 
   private goOn<T>(steps: Steps<T>, job: Job, done: (value: T | undefined) => void): void {
-    this.pendingCount++
-    this.submit(job, (result) => {
-      this.pendingCount--
-      this.follow(steps, () => steps.next(result), done)
-    })
+    this.submit(job, (result) => this.follow(steps, () => steps.next(result), done))
   }
 
   private follow<T>(

@@ -270,11 +270,6 @@ export class InodeTable {
     return this.records.size
   }
 
-  /** How many inodes have an object. */
-  get objectCount(): number {
-    return this.objects.size
-  }
-
   /** Another request begins: objects of inodes that nobody needs may go. Those of requests that wait are busy. */
   tick(): void {
     if (this.objects.size <= this.objectCountMax) return

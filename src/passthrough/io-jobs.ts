@@ -7,8 +7,7 @@ import * as c from '../linux/constants.js'
 import { type Extents, extentsOf } from '../linux/extents.js'
 import { addressOf } from '../linux/libc.js'
 import * as raw from '../linux/raw.js'
-import { STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../linux/stat.js'
-import { STATFS_SIZE } from './attributes.js'
+import { STATFS_SIZE, STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../linux/stat.js'
 import { type Identity, threadIdentity } from './identity.js'
 
 /** A directory, by descriptor, and a name in it with one character per byte. */
@@ -162,7 +161,7 @@ export interface JobResult {
 /** What an io thread hands back. */
 export interface Finished extends JobResult {
   /** The 256 bytes of statx(2), for what asks for attributes. */
-  readonly stat?: Uint8Array
+  readonly stat?: Uint8Array | undefined
   readonly durationMs: number
   /** Did the thread sleep meanwhile, or was it at most kept waiting for a processor? */
   readonly hasSlept: boolean
@@ -234,6 +233,9 @@ export function readCached(fd: number, buffer: Uint8Array, offset: number): numb
   iovec[1] = BigInt(buffer.length)
   return raw.preadv2(fd, iovec, 1, offset, c.RWF_NOWAIT)
 }
+
+/** For a descriptor that only finds the file, a symlink itself where the name is one. */
+export const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 
 const EMPTY_PATH = Buffer.from('\0')
 const NAME_BYTES_MAX = 4096
@@ -498,6 +500,11 @@ const RUSAGE_THREAD = 1
 const rusage = Buffer.alloc(144)
 const NVCSW = 128
 
+/** What a job has left in `stat`, for whoever did not run it; the buffer itself. */
+export function statOf(job: Job, stat: Statx): Uint8Array | undefined {
+  return job.kind === 'stat' || job.kind === 'stat-at' ? stat.buffer : undefined
+}
+
 /** How often this thread has slept so far, that is, given up its processor by itself. */
 export function sleepCountOfThread(): number {
   return raw.getrusage(RUSAGE_THREAD, rusage) < 0 ? 0 : rusage.readUInt32LE(NVCSW)
@@ -511,7 +518,6 @@ export class InlineIo implements IoThreads {
   submit(job: Job, done: (finished: Finished) => void): void {
     const result = runJob(job, this.identity, this.stat)
     // What others have found out about a file stays as it is.
-    const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
-    done({ ...result, ...(hasStat ? { stat: this.stat.buffer } : {}), durationMs: 0, hasSlept: false })
+    done({ ...result, stat: statOf(job, this.stat), durationMs: 0, hasSlept: false })
   }
 }

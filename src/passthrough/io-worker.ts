@@ -5,7 +5,7 @@ import { check } from '../linux/error.js'
 import * as raw from '../linux/raw.js'
 import { Statx } from '../linux/stat.js'
 import { threadIdentity } from './identity.js'
-import { type Finished, type JobResult, runJob, sleepCountOfThread } from './io-jobs.js'
+import { type Finished, type JobResult, runJob, sleepCountOfThread, statOf } from './io-jobs.js'
 import type { JobMessage, ResultMessage, WorkerStart } from './io-threads.js'
 
 const { port, eventFd } = workerData as WorkerStart
@@ -30,13 +30,7 @@ port.on('message', ({ id, job }: JobMessage) => {
   }
   const durationMs = performance.now() - startMs
   const hasSlept = sleepCountOfThread() > sleepCount
-  const hasStat = job.kind === 'stat' || job.kind === 'stat-at'
-  const finished: Finished = {
-    ...result,
-    durationMs,
-    hasSlept,
-    ...(hasStat ? { stat: new Uint8Array(stat.buffer) } : {}),
-  }
+  const finished: Finished = { ...result, stat: statOf(job, stat), durationMs, hasSlept }
   const message: ResultMessage = { id, finished, ...(bug === undefined ? {} : { bug }) }
   port.postMessage(message, result.data === undefined ? [] : [result.data.buffer as ArrayBuffer])
   raw.write(eventFd, one, one.length)

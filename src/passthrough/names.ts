@@ -6,8 +6,8 @@ import { negativeEntry, tellEntry } from './attributes.js'
 import type { Steps } from './calls.js'
 import type { Core } from './core.js'
 import type { Inode } from './inode-table.js'
+import { PATH_FLAGS } from './io-jobs.js'
 
-const PATH_FLAGS = c.O_PATH | c.O_NOFOLLOW | c.O_CLOEXEC
 const ENOENT = -2
 /** Freeing more than this takes long enough to be done in another thread. */
 const BIG_BLOCKS = (64 << 20) / 512

@@ -25,13 +25,8 @@ import { type SettingAttributes, UNCHANGED } from './setting-attributes.js'
 /** Taking more than this from a file takes long enough to be done in another thread. */
 const BIG_TRUNCATION_BYTES = 64 << 20
 
-/** Two struct timespec, as utimensat(2) takes them. */
-function timesNow(): Uint8Array {
-  const times = Buffer.alloc(32)
-  times.writeUInt32LE(UTIME_NOW, 8)
-  times.writeUInt32LE(UTIME_NOW, 24)
-  return times
-}
+/** Two struct timespec, as utimensat(2) takes them: the seconds do not count. */
+const TIMES_NOW = new Uint8Array(BigInt64Array.of(0n, BigInt(UTIME_NOW), 0n, BigInt(UTIME_NOW)).buffer)
 
 interface SizeChange<T> {
   readonly inode: Inode
@@ -135,18 +130,18 @@ export class Opening {
     const looked = yield* tree.stat(inode)
     if (looked < 0) return yield* change.finish(looked)
     const range = { start: size, end: Number.POSITIVE_INFINITY }
-    if (size > stat.size || (size === stat.size && operation === 'truncate')) {
-      // The kernel keeps everybody from writing to the file until this is answered: it takes no bytes away.
-      // Without FUSE_ATOMIC_O_TRUNC it may as well be an open with O_TRUNC, and more often is.
-      const isByPath = file === null && (size !== 0 || features.has('atomic-o-trunc'))
-      const isKept = size === stat.size && !isByPath
-      const result = yield* isKept ? this.keep(inode, size, writer) : this.setSize(inode, size, writer)
-      return yield* change.finish(result)
-    }
-    if (size === stat.size && gate.isProtected(inode, range)) {
+    const isOpen = operation === 'open-truncate'
+    // Without FUSE_ATOMIC_O_TRUNC, truncate(2) to nothing may as well be an open with O_TRUNC, and more often is.
+    const isByPath = !isOpen && file === null && (size !== 0 || features.has('atomic-o-trunc'))
+    const isKept = size === stat.size && !isByPath
+    if (isKept && gate.isProtected(inode, range)) {
       return yield* change.finish(yield* this.touch(inode, writer))
     }
-    const act = size === stat.size ? this.keepSize : this.setSize
+    const act = isKept ? this.keepSize : this.setSize
+    if (size > stat.size || (size === stat.size && !isOpen)) {
+      // The kernel keeps everybody from writing to the file until this is answered: it takes no bytes away.
+      return yield* change.finish(yield* act.call(this, inode, size, writer))
+    }
     return changeLayout<T>(
       gate,
       request,
@@ -165,11 +160,6 @@ export class Opening {
 
   private *actAndFinish<T>(act: Steps<number>, change: SizeChange<T>): Steps<T | Failure> {
     return yield* change.finish(yield* act)
-  }
-
-  private keep(inode: Inode, size: number, writer: Writer): Steps<number> {
-    const isProtected = this.core.gate.isProtected(inode, { start: size, end: Number.POSITIVE_INFINITY })
-    return isProtected ? this.touch(inode, writer) : this.keepSize(inode, size, writer)
   }
 
   /**
@@ -195,7 +185,7 @@ export class Opening {
     // A change to nobody and no group takes setuid bits away.
     const owner = keepSetid ? null : { uid: UNCHANGED, gid: UNCHANGED }
     // Both times: that takes no more than the right to write to the file.
-    const job = { kind: 'set-attributes', fd, owner, mode: null, times: timesNow() } as const
+    const job = { kind: 'set-attributes', fd, owner, mode: null, times: TIMES_NOW } as const
     return (calls.here(job) ?? (yield job)).result
   }
 
