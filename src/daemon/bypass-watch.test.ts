@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, openSync, renameSync, truncateSync, writeSync } from 'node:fs'
+import { appendFileSync, chmodSync, closeSync, openSync, renameSync, truncateSync, writeSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { EventRecord } from '../control/formats/records.js'
 import type { LeaseInfo } from '../lease/index.js'
@@ -95,6 +95,12 @@ describe('what is told', () => {
     }
     act(() => renameSync(node.place, `${node.place}-away`))
     act(() => appendFileSync(`${node.place}-away`, 'more'))
+    expect(kinds()).toEqual(['bypassed'])
+    node.isMoving = true
+    act(() => chmodSync(`${node.place}-away`, 0o600))
+    node.isMoving = false
+    clock.nowMs += 100
+    watch.turn()
     expect(kinds()).toEqual(['bypassed'])
     act(() => renameSync(`${node.place}-away`, node.place))
     act(() => renameSync(node.place, `${node.place}-away`))

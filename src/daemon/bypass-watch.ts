@@ -270,7 +270,8 @@ export class BypassWatch {
     const leads = node.nameLeads()
     const name = judgeName(leads, before, seen)
     if (name !== null && !watch.isNameLost) this.#tell(id, name, blame(touch, watch.writers))
-    watch.isNameLost = name !== null
+    // What is being moved may be lost as before.
+    if (leads !== 'moving') watch.isNameLost = name !== null
     if (!touch.isData) return leads !== 'moving'
     if (watch.isReading || this.#readCount >= READ_COUNT_MAX) return false
     this.#read(id, watch, node, touch)

@@ -18,6 +18,9 @@ export class TestNode implements FileNode {
   failure: Error | null = null
   readonly #fd: number
 
+  /** As while a name is being changed through the mount. */
+  isMoving = false
+
   constructor(directory: string, nodeid: number) {
     this.nodeid = nodeid
     this.place = path.join(directory, `file-${nodeid}`)
@@ -45,7 +48,8 @@ export class TestNode implements FileNode {
     return Buffer.from(path.basename(this.place))
   }
 
-  nameLeads(): 'here' | 'nowhere' {
+  nameLeads(): 'here' | 'nowhere' | 'moving' {
+    if (this.isMoving) return 'moving'
     return existsSync(this.place) ? 'here' : 'nowhere'
   }
 
