@@ -4,11 +4,11 @@
  * system, in a mount namespace of their own; see test/programs/difftest.c and exercise.c. Root only.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { program, REPOSITORY } from '../test/support/compile.js'
+import { holdfastServer, inPlace, makeWork, PLAIN_ENVIRONMENT } from '../test/support/place.js'
 
 const HELP = `Usage: npm run difftest -- [option...]
 
@@ -77,20 +77,16 @@ function command(passthrough, seconds) {
  * @returns {boolean} whether there was nothing to find.
  */
 function run(passthrough, seconds) {
-  const work = mkdtempSync(path.join(tmpdir(), 'hf-difftest-'))
-  // Ordinary users must be able to come here too.
-  chmodSync(work, 0o755)
-  const support = path.join(REPOSITORY, 'test', 'support')
-  const server = [path.join(support, 'serve-holdfast.sh'), ...(passthrough ? [] : ['--no-passthrough'])]
+  const work = makeWork('hf-difftest-')
+  const server = holdfastServer(...(passthrough ? [] : ['--no-passthrough']))
   if (values.without !== '') server.push('--without', values.without)
-  const argv = ['-m', '--propagation', 'private', path.join(support, 'on-mount.sh'), work, values.backing]
-  const script = command(passthrough, seconds)
+  const script = ['sh', '-c', command(passthrough, seconds)]
+  const [place = '', ...argv] = inPlace(work, values.backing, server, script)
   console.log(`${values.backing}, ${passthrough ? 'with' : 'without'} passthrough, seed ${values.seed}`)
   try {
-    const done = spawnSync('unshare', [...argv, ...server, '--', 'sh', '-c', script], {
+    const done = spawnSync(place, argv, {
       env: {
-        PATH: process.env.PATH ?? '/usr/bin:/bin',
-        LC_ALL: 'C',
+        ...PLAIN_ENVIRONMENT,
         PROGRAMS: path.join(REPOSITORY, 'test', 'programs'),
         HOLDFAST: path.join(REPOSITORY, 'bin', 'holdfast'),
         TIMEOUT_S: String(seconds + MORE_S),

@@ -7,12 +7,12 @@
  * and starts itself in it with --inside.
  */
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { REPOSITORY } from '../test/support/compile.js'
+import { holdfastServer, inPlace, makeWork, PLAIN_ENVIRONMENT } from '../test/support/place.js'
 import { soak } from './soak/inside.js'
 
 const HELP = `Usage: npm run soak [-- option...]
@@ -68,25 +68,18 @@ const options = {
 
 /** @returns {Promise<number>} the exit code. */
 async function outside() {
-  const work = mkdtempSync(path.join(tmpdir(), 'hf-soak-'))
-  chmodSync(work, 0o755)
-  const support = path.join(REPOSITORY, 'test', 'support')
-  const server = [
-    path.join(support, 'serve-holdfast.sh'),
-    ...(options.passthrough ? [] : ['--no-passthrough']),
-  ]
-  const place = ['unshare', '-m', '--propagation', 'private', path.join(support, 'on-mount.sh'), work, 'ext4']
+  const work = makeWork('hf-soak-')
+  const server = holdfastServer(...(options.passthrough ? [] : ['--no-passthrough']))
   const own = [process.execPath, fileURLToPath(import.meta.url), '--inside']
   for (const name of /** @type {const} */ (['seconds', 'rests', 'seed', 'out']))
     own.push(`--${name}`, `${options[name]}`)
   own.push('--start', `${options.startS}`)
   if (!options.passthrough) own.push('--no-passthrough')
   if (options.leak) own.push('--leak')
-  const argv = [...place, ...server, '--', ...own]
-  const child = spawn(argv[0] ?? '', argv.slice(1), {
+  const [place = '', ...argv] = inPlace(work, 'ext4', server, own)
+  const child = spawn(place, argv, {
     env: {
-      PATH: process.env.PATH ?? '/usr/bin:/bin',
-      LC_ALL: 'C',
+      ...PLAIN_ENVIRONMENT,
       // Neither git nor npm is to look at how somebody has set them up.
       HOME: work,
       GIT_CONFIG_NOSYSTEM: '1',

@@ -4,13 +4,14 @@
  * of its own. Root only; test/large-trees.mount.test.ts does the same on a small scale.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { program, REPOSITORY } from '../test/support/compile.js'
+import { holdfastServer, inPlace, makeWork, PLAIN_ENVIRONMENT } from '../test/support/place.js'
+import { descriptorsOf, findEngine, fromEnvironment, parseMetrics, residentBytes } from './engine.js'
 
 const HELP = `Usage: npm run trees -- [option...]
 
@@ -43,73 +44,35 @@ const manyfiles = program('manyfiles')
 
 /** Makes the file system and the mount, and runs this program beside it. */
 function outside() {
-  const work = mkdtempSync(path.join(tmpdir(), 'hf-trees-'))
-  chmodSync(work, 0o755)
-  const support = path.join(REPOSITORY, 'test', 'support')
-  const server = [
-    path.join(support, 'serve-holdfast.sh'),
-    ...(values['no-passthrough'] ? ['--no-passthrough'] : []),
-  ]
+  const work = makeWork('hf-trees-')
+  const server = holdfastServer(...(values['no-passthrough'] ? ['--no-passthrough'] : []))
+  const own = [process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2), '--inside']
+  const [place = '', ...argv] = inPlace(work, values.backing, server, own)
   const inodeCount = fileCount * 1.1 + wideCount + 10_000
   try {
-    const done = spawnSync(
-      'unshare',
-      [
-        ...[
-          '-m',
-          '--propagation',
-          'private',
-          path.join(support, 'on-mount.sh'),
-          work,
-          values.backing,
-          ...server,
-        ],
-        ...['--', process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2), '--inside'],
-      ],
-      {
-        env: {
-          PATH: process.env.PATH ?? '/usr/bin:/bin',
-          LC_ALL: 'C',
-          HOLDFAST: path.join(REPOSITORY, 'bin', 'holdfast'),
-          TIMEOUT_S: String(TIMEOUT_S),
-          SIZE_MIB: String(Math.ceil((inodeCount * 1024) / 2 ** 20) + 2000),
-          MKFS_OPTIONS: `-N ${Math.ceil(inodeCount)} -E lazy_itable_init=0,lazy_journal_init=0`,
-        },
-        stdio: ['ignore', 'inherit', 'inherit'],
+    const done = spawnSync(place, argv, {
+      env: {
+        ...PLAIN_ENVIRONMENT,
+        HOLDFAST: path.join(REPOSITORY, 'bin', 'holdfast'),
+        TIMEOUT_S: String(TIMEOUT_S),
+        SIZE_MIB: String(Math.ceil((inodeCount * 1024) / 2 ** 20) + 2000),
+        MKFS_OPTIONS: `-N ${Math.ceil(inodeCount)} -E lazy_itable_init=0,lazy_journal_init=0`,
       },
-    )
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
     return done.status === 0
   } finally {
     rmSync(work, { recursive: true, force: true })
   }
 }
 
-/** @param {string} name */
-function environment(name) {
-  const value = process.env[name]
-  if (value === undefined) throw new Error(`${name} is missing`)
-  return value
-}
-
-/** The engine behind a mount. @param {string} mountpoint */
-function engineOf(mountpoint) {
-  const line = readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .find((text) => text.split(' ')[4] === mountpoint)
-  const control = line?.split(' - ')[1]?.split(' ')[1] ?? ''
-  const report = readFileSync(`${control}/report`, 'utf8').split('\n')[0] ?? ''
-  /** @type {{ engine: { pid: number } }} */
-  const { engine } = JSON.parse(report)
+/** What is looked at again and again. @param {import('./engine.js').Engine} engine */
+function looking({ pid, control }) {
   return {
-    rssBytes() {
-      const status = readFileSync(`/proc/${engine.pid}/status`, 'latin1')
-      return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024
-    },
-    fdCount: () => readdirSync(`/proc/${engine.pid}/fd`).length,
-    inodeCount() {
-      const metrics = readFileSync(`${control}/metrics`, 'utf8')
-      return Number(/^holdfast_inodes (\d+)/m.exec(metrics)?.[1])
-    },
+    rssBytes: () => residentBytes(pid),
+    fdCount: () => descriptorsOf(pid).length,
+    inodeCount: () =>
+      parseMetrics(readFileSync(`${control}/metrics`, 'utf8')).get('holdfast_inodes') ?? Number.NaN,
   }
 }
 
@@ -145,13 +108,13 @@ async function within(condition, ms = 20_000) {
 }
 
 async function inside() {
-  const backing = environment('BACKING')
-  const mount = environment('MOUNT')
+  const backing = fromEnvironment('BACKING')
+  const mount = fromEnvironment('MOUNT')
   run(manyfiles, ['make', backing, String(fileCount / 1000), '1000'])
   run(manyfiles, ['wide', `${backing}/wide`, values.wide])
   mkdirSync(`${backing}/other`)
   writeFileSync(`${backing}/other/file`, '')
-  const engine = engineOf(mount)
+  const engine = looking(findEngine())
   const say = (/** @type {string} */ what) =>
     console.log(
       `${what}: RSS ${mb(engine.rssBytes())}, ${engine.inodeCount()} inodes, ${engine.fdCount()} descriptors`,
@@ -193,20 +156,19 @@ async function inside() {
   })
   console.log(`the slowest open+close of somebody else meanwhile, in microseconds: ${slowest.trim()}`)
 
-  for (const name of ['wide']) {
-    const holder = spawn(manyfiles, ['open', `${mount}/${name}`, values.open], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    })
-    const said = await new Promise((resolve) => {
-      holder.stdout.once('data', (bytes) => resolve(String(bytes).trim()))
-    })
-    say(`${values.open} files open at once (${said})`)
-    require(said === `opened ${values.open}`, 'an open failed')
-    holder.stdin.end()
-    await new Promise((resolve) => {
-      holder.once('exit', resolve)
-    })
-  }
+  const holder = spawn(manyfiles, ['open', `${mount}/wide`, values.open], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const said = await new Promise((resolve) => {
+    holder.stdout.once('data', (bytes) => resolve(String(bytes).trim()))
+  })
+  say(`${values.open} files open at once (${said})`)
+  require(said === `opened ${values.open}`, 'an open failed')
+  holder.stdin.end()
+  await new Promise((resolve) => {
+    holder.once('exit', resolve)
+  })
+
   const done = timed(() => run(manyfiles, ['processes', `${mount}/wide`, values.processes]))
   say(`${done.value}: ${done.seconds.toFixed(1)} s`)
   require(done.value === `processes ${values.processes} failed 0`, 'a process failed')

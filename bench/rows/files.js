@@ -1,7 +1,7 @@
 /** Files and directories that rows are measured on. Each is made once, and shared by all rows that need it. */
 import { closeSync, existsSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
 import path from 'node:path'
-import { call } from '../machine.js'
+import { call, dropNames } from '../machine.js'
 
 /** @typedef {import('../world.js').World} World */
 /** @typedef {import('./row.js').Scale} Scale */
@@ -65,4 +65,10 @@ export function makeTree(tree, count, content) {
 /** Dirty pages must not be written out while something else is measured. @param {World} world */
 export function writeOut(world) {
   call('sync', ['-f', world.backings[0] ?? '/'])
+}
+
+/** Nobody remembers names any more, and nothing is left to be written. @param {World} world */
+export async function startAfresh(world) {
+  writeOut(world)
+  await dropNames()
 }

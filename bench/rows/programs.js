@@ -2,8 +2,8 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
-import { call, dropNames } from '../machine.js'
-import { writeOut } from './files.js'
+import { call } from '../machine.js'
+import { startAfresh, writeOut } from './files.js'
 import { AS_RIVALS, BETTER_THAN_RIVALS, MILLISECONDS, own, SECONDS, timed } from './row.js'
 
 /** @typedef {import('./row.js').Row} Row */
@@ -73,10 +73,7 @@ const GIT = {
       name: 'git status, first',
       how: 'after sync and drop_caches of names and inodes',
       goal: BETTER_THAN_RIVALS,
-      before: async (world) => {
-        writeOut(world)
-        await dropNames()
-      },
+      before: startAfresh,
       measure: (world, target) => timed(world, ...git(target, 'status', '--porcelain')),
       operations: repositoryCount,
       per: 'file',

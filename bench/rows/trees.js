@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { call, dropNames } from '../machine.js'
-import { makeFlatDirectory, makeTree, writeOut } from './files.js'
+import { makeFlatDirectory, makeTree, startAfresh, writeOut } from './files.js'
 import { AS_BACKING, BETTER_THAN_RIVALS, MILLISECONDS, own, repeated, shared, timed } from './row.js'
 
 /** @typedef {import('./row.js').Row} Row */
@@ -119,10 +119,7 @@ export const TREES = [
         name: 'rm -rf',
         how: 'what was unpacked, after sync and drop_caches',
         goal: BETTER_THAN_RIVALS,
-        before: async (world) => {
-          writeOut(world)
-          await dropNames()
-        },
+        before: startAfresh,
         measure: (world, target) => timed(world, 'rm', '-rf', own(target, 'tree')),
         operations: (scale) => scale.treeCount,
         per: 'file',

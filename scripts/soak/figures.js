@@ -2,22 +2,13 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { descriptorsOf, parseMetrics, residentBytes } from '../engine.js'
 
 const METRICS_PATIENCE_MS = 30_000
 
-/**
- * @typedef {object} Engine
- * @property {number} pid
- * @property {string} control Its control directory.
- * @property {readonly string[]} connections /sys/fs/fuse/connections/N of its mounts.
- */
+/** @typedef {import('../engine.js').Engine} Engine */
 
-/** @param {number} pid */
-function descriptorsOf(pid) {
-  return readdirSync(`/proc/${pid}/fd`)
-}
-
-/** What epoll and inotify descriptors watch: a line of fdinfo each. @param {number} pid */
+/** What epoll, inotify and fanotify descriptors watch: a line of fdinfo each. @param {number} pid */
 function countWatches(pid) {
   let count = 0
   for (const fd of descriptorsOf(pid)) {
@@ -28,19 +19,9 @@ function countWatches(pid) {
       // Descriptors go between listing and reading; an engine that is gone is noticed by who reads its metrics.
       if (!(error instanceof Error)) throw error
     }
-    count += text.match(/^(?:tfd:|inotify wd:)/gm)?.length ?? 0
+    count += text.match(/^(?:tfd:|inotify wd:|fanotify ino:)/gm)?.length ?? 0
   }
   return count
-}
-
-/** @param {string} text @returns {Map<string, number>} by name with labels. */
-export function parseMetrics(text) {
-  const samples = new Map()
-  for (const line of text.split('\n')) {
-    const space = line.lastIndexOf(' ')
-    if (line !== '' && !line.startsWith('#')) samples.set(line.slice(0, space), Number(line.slice(space + 1)))
-  }
-  return samples
 }
 
 /** @param {Map<string, number>} metrics @param {string} family */
@@ -82,12 +63,6 @@ function describeThread(/** @type {number} */ pid) {
     }
   })
   return parts.join('\n')
-}
-
-/** @param {number} pid */
-function residentBytes(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
-  return Number(/^VmRSS:\s*(\d+) kB/m.exec(status)?.[1]) * 1024
 }
 
 /** What a thread for slow I/O has: a heap, and an event loop of four descriptors, two of which are watched. */

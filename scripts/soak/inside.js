@@ -1,15 +1,15 @@
 /** One soak: load, rests, samples, verdict. Runs where on-mount.sh has made $MOUNT and $PLAIN. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { findEngine, fromEnvironment } from '../engine.js'
 import { readFigures } from './figures.js'
 import { FIGURES, formatValue, formatVerdicts, judge, RESTS_LEAST } from './judgement.js'
 import { Load, leak, preparing } from './load.js'
 import { draw } from './picture.js'
 
-const HOLDFAST = path.join(import.meta.dirname, '..', '..', 'bin', 'holdfast')
 const REST_PATIENCE_MS_MAX = 10_000
 const SETTLE_PATIENCE_MS_MAX = 5000
 const SETTLE_STEP_MS = 100
@@ -40,25 +40,6 @@ const SETTLING = /** @type {const} */ ([
  * @property {boolean} leak
  */
 
-/** @param {string} name */
-function fromEnvironment(name) {
-  const value = process.env[name]
-  if (value === undefined) throw new Error(`$${name} is not set: --inside is for on-mount.sh`)
-  return value
-}
-
-/** @returns {import('./figures.js').Engine} */
-function findEngine() {
-  const { mounts } = JSON.parse(execFileSync(HOLDFAST, ['status', '--json'], { encoding: 'utf8' }))
-  const [{ engine, control }] = mounts
-  const numbers = readFileSync('/proc/self/mountinfo', 'latin1')
-    .split('\n')
-    .filter((line) => line.includes(` - fuse.holdfast`) && line.includes(` ${control} `))
-    .map((line) => line.split(' ')[2]?.split(':')[1])
-  const connections = [...new Set(numbers)].map((number) => `/sys/fs/fuse/connections/${number}`)
-  return { pid: engine.pid, control, connections }
-}
-
 /** @param {string} line */
 const progress = (line) => process.stderr.write(`${line}\n`)
 
@@ -69,7 +50,7 @@ function dropCaches(mount) {
 
 /**
  * Until nothing changes any more, with a bound: with a leak it never does.
- * @param {import('./figures.js').Engine} engine
+ * @param {import('../engine.js').Engine} engine
  * @param {number} patienceMs
  */
 async function settled(engine, patienceMs) {

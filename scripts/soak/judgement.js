@@ -59,7 +59,7 @@ export const FIGURES = [
   collected('external', 'memory of Buffers'),
   count('threads', 'of the process', IO_THREADS),
   count('descriptors', 'open, without those of threads', 16),
-  count('watches', 'in epoll and inotify, without those of threads', 8),
+  count('watches', 'in epoll, inotify and fanotify, without those of threads', 8),
   count('leases', 'in the rules'),
   count('pins', 'in the rules'),
   count('inodes', 'in the table', 2),

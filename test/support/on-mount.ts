@@ -3,11 +3,12 @@
  * in a mount namespace of its own; see on-mount.sh. The test process touches neither.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync } from 'node:fs'
 import path from 'node:path'
+import { holdfastServer, inPlace, makeWork, PLAIN_ENVIRONMENT } from './place.js'
 import { HOLDFAST } from './programs.js'
-import { PLAIN_ENVIRONMENT } from './sandbox.js'
+
+export { holdfastServer }
 
 const SUPPORT = import.meta.dirname
 const PROGRAMS = path.join(SUPPORT, '..', 'programs')
@@ -24,11 +25,6 @@ export function plainServer(kind: FileSystemKind, ...options: string[]): Server 
   return [process.execPath, path.join(SUPPORT, 'serve-plain.js'), ...stack, ...options]
 }
 
-/** The real thing: `holdfast mount`. */
-export function holdfastServer(...options: string[]): Server {
-  return [path.join(SUPPORT, 'serve-holdfast.sh'), ...options]
-}
-
 export interface OnMountOptions {
   readonly kind: FileSystemKind
   readonly server: Server
@@ -43,13 +39,11 @@ export interface OnMountOptions {
 
 /** @returns what the script printed, line by line. Throws, quoting everything, if it or the mount failed. */
 export function onMount(options: OnMountOptions): string[] {
-  const work = mkdtempSync(path.join(tmpdir(), 'hf-plain-'))
-  // Ordinary users must be able to come here too.
-  chmodSync(work, 0o755)
+  const work = makeWork('hf-plain-')
   const timeoutS = options.timeoutS ?? 100
-  const argv = ['-m', '--propagation', 'private', path.join(SUPPORT, 'on-mount.sh'), work, options.kind]
+  const [program = '', ...argv] = inPlace(work, options.kind, options.server, ['sh', '-c', options.script])
   try {
-    const done = spawnSync('unshare', [...argv, ...options.server, '--', 'sh', '-c', options.script], {
+    const done = spawnSync(program, argv, {
       env: {
         ...PLAIN_ENVIRONMENT,
         PROGRAMS,

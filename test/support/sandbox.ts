@@ -23,19 +23,14 @@ import path from 'node:path'
 import { Agent } from './agent.js'
 import { eventually, eventuallyTrue } from './eventually.js'
 import { statusMounts } from './listing.js'
+import { PLAIN_ENVIRONMENT } from './place.js'
 import { HOLDFAST } from './programs.js'
 
 const COMMAND_TIMEOUT_MS = 30_000
 /** "within a second", with as much again for a loaded machine of two cores. */
 export const SOON_MS = 2_000
 
-/** What commands find in their environment. LC_ALL: the tests quote the messages of the C library. */
-export const PLAIN_ENVIRONMENT = {
-  PATH: process.env.PATH ?? '/usr/bin:/bin',
-  LC_ALL: 'C',
-  HOME: '/root',
-  TERM: 'dumb',
-}
+export { PLAIN_ENVIRONMENT }
 
 export interface Result {
   readonly code: number | null
