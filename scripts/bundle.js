@@ -45,4 +45,4 @@ function makeCodeCache() {
 rmSync(cache, { force: true })
 await bundle('cli/main.js', 'holdfast.bundle.cjs')
 makeCodeCache()
-if (existsSync(`${dist}passthrough/io-worker.js`)) await bundle('passthrough/io-worker.js', 'io-worker.cjs')
+if (existsSync(`${dist}passthrough/io/worker.js`)) await bundle('passthrough/io/worker.js', 'io-worker.cjs')

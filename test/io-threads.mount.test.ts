@@ -5,11 +5,11 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { Errno } from '../dist/lib/errno.js'
-import { threadIdentity } from '../dist/passthrough/identity.js'
-import type { Finished, Job } from '../dist/passthrough/io-jobs.js'
-import { createIoThreads, type ThreadedIo } from '../dist/passthrough/io-threads.js'
+import { threadIdentity } from '../dist/passthrough/io/identity.js'
+import type { Finished, Job } from '../dist/passthrough/io/jobs.js'
+import { createIoThreads, type ThreadedIo } from '../dist/passthrough/io/threads.js'
 
-const WORKER = fileURLToPath(new URL('../dist/passthrough/io-worker.js', import.meta.url))
+const WORKER = fileURLToPath(new URL('../dist/passthrough/io/worker.js', import.meta.url))
 
 const ROOT = { uid: 0, gid: 0, umask: 0o22, group: undefined, keepSetid: false }
 

@@ -3,7 +3,7 @@ import type { Attr, AttrReply, EntryReply, Statfs } from '../fuse/api.js'
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID } from '../linux/constants.js'
 import type { Statx } from '../linux/stat.js'
 import type { Core } from './core.js'
-import type { Inode } from './inode-table.js'
+import type { Inode } from './inodes/inode-table.js'
 import type { PassthroughOptions } from './options.js'
 
 /** Device numbers in 32 bits, as `new_encode_dev` of the kernel packs them. */

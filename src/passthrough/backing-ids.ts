@@ -10,10 +10,10 @@ import { DEVICE_IOCTLS } from '../fuse/wire/flags.js'
 import { Errno } from '../lib/errno.js'
 import { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
 import * as raw from '../linux/raw.js'
-import type { BackingTree } from './backing-tree.js'
-import type { Calls } from './calls.js'
-import type { Identity } from './identity.js'
-import type { Inode, InodeUse } from './inode-table.js'
+import type { BackingTree } from './inodes/backing-tree.js'
+import type { Inode, InodeUse } from './inodes/inode-table.js'
+import type { Calls } from './io/calls.js'
+import type { Identity } from './io/identity.js'
 
 export function useOf(inode: Inode): InodeUse {
   inode.use ??= { backingId: 0, backingUsers: 0, backingUid: 0, keepsFileOpen: false, daemonUsers: 0 }

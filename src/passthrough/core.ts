@@ -1,10 +1,10 @@
 /** What the parts of the passthrough file system share. */
 import type { Statx } from '../linux/stat.js'
 import type { BackingIds } from './backing-ids.js'
-import type { BackingTree } from './backing-tree.js'
-import type { Calls } from './calls.js'
 import type { Features } from './features.js'
 import type { LayoutGate } from './gate.js'
+import type { BackingTree } from './inodes/backing-tree.js'
+import type { Calls } from './io/calls.js'
 import type { OpenFiles } from './open-files.js'
 import type { PassthroughOptions } from './options.js'
 

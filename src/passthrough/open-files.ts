@@ -6,11 +6,11 @@ import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { type BackingIds, useOf } from './backing-ids.js'
-import type { BackingTree } from './backing-tree.js'
-import type { Calls, Steps } from './calls.js'
 import type { Features } from './features.js'
 import type { OpenFile } from './gate.js'
-import type { Inode } from './inode-table.js'
+import type { BackingTree } from './inodes/backing-tree.js'
+import type { Inode } from './inodes/inode-table.js'
+import type { Calls, Steps } from './io/calls.js'
 
 /** One open of a regular file. */
 export class Handle implements OpenFile {

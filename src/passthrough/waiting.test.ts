@@ -17,8 +17,8 @@ import {
   type LayoutGate,
   type Passthrough,
 } from './index.js'
-import { ROOT_NODEID } from './inode-table.js'
-import type { Finished } from './io-jobs.js'
+import { ROOT_NODEID } from './inodes/inode-table.js'
+import type { Finished } from './io/jobs.js'
 
 /** Makes a call when it is told to, and says so when it is told to. */
 class HeldIo implements IoThreads {

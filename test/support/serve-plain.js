@@ -84,7 +84,7 @@ function failing(fileSystem, file) {
 const rootFd = cloneTree(-100, path.resolve(directory))
 const target = open(path.resolve(mountpoint), O_PATH)
 const device = FuseDevice.open()
-const io = createIoThreads({ workerFile: `${dist}passthrough/io-worker.js` })
+const io = createIoThreads({ workerFile: `${dist}passthrough/io/worker.js` })
 const sound = createPassthrough({
   rootFd,
   gate,

@@ -10,15 +10,15 @@ import {
   SHARE_ENV,
   Worker,
 } from 'node:worker_threads'
-import { Errno } from '../lib/errno.js'
-import { EFD_CLOEXEC, EFD_NONBLOCK, POLLIN } from '../linux/constants.js'
-import { check } from '../linux/error.js'
-import * as raw from '../linux/raw.js'
+import { Errno } from '../../lib/errno.js'
+import { EFD_CLOEXEC, EFD_NONBLOCK, POLLIN } from '../../linux/constants.js'
+import { check } from '../../linux/error.js'
+import * as raw from '../../linux/raw.js'
 import { threadIdentity } from './identity.js'
-import { type Finished, InlineIo, type IoThreads, type Job } from './io-jobs.js'
+import { type Finished, InlineIo, type IoThreads, type Job } from './jobs.js'
 
 export interface IoThreadsOptions {
-  /** The compiled `io-worker`, as a path: dist/passthrough/io-worker.js, or the bundle of it. */
+  /** The compiled `worker.ts`, as a path: dist/passthrough/io/worker.js, or the bundle of it. */
   readonly workerFile: string
   readonly threadCountMax?: number
 }

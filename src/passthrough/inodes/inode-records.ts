@@ -6,7 +6,7 @@
  * some thousand, and a chunk goes with its last record. Two hash tables lead to them, by nodeid and by inode number,
  * chained through the records themselves.
  */
-import { assert } from '../lib/assert.js'
+import { assert } from '../../lib/assert.js'
 
 const CHUNK_BITS = 12
 const CHUNK_RECORDS = 1 << CHUNK_BITS

@@ -1,13 +1,13 @@
 /** GETATTR, SETATTR (but for sizes), READLINK, STATFS. */
-import type { Answer, AttrReply, Failure, RequestInfo, SetattrArgs, Statfs } from '../fuse/api.js'
-import { FATTR_FLAGS } from '../fuse/wire/flags.js'
-import * as c from '../linux/constants.js'
-import { attrReply, decodeStatfs, hasSetidBits } from './attributes.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import { hasCapability } from './identity.js'
-import type { Inode } from './inode-table.js'
-import type { Job } from './io-jobs.js'
+import type { Answer, AttrReply, Failure, RequestInfo, SetattrArgs, Statfs } from '../../fuse/api.js'
+import { FATTR_FLAGS } from '../../fuse/wire/flags.js'
+import * as c from '../../linux/constants.js'
+import { attrReply, decodeStatfs, hasSetidBits } from '../attributes.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import type { Steps } from '../io/calls.js'
+import { hasCapability } from '../io/identity.js'
+import type { Job } from '../io/jobs.js'
 
 const f = FATTR_FLAGS
 const SETTABLE =

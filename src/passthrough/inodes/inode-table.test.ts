@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Statx } from '../linux/stat.js'
+import { Statx } from '../../linux/stat.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
 
 const S_IFDIR = 0o040755

@@ -1,13 +1,13 @@
 /** Extended attributes. */
-import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
-import { SETXATTR_FLAGS } from '../fuse/wire/flags.js'
-import { Errno } from '../lib/errno.js'
-import { CAP_FSETID, CAP_SYS_ADMIN, S_ISGID } from '../linux/constants.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import { hasCapability, isInGroup } from './identity.js'
-import type { Inode } from './inode-table.js'
-import type { Job, Setter } from './io-jobs.js'
+import { type Answer, OK, type Ok, type RequestInfo } from '../../fuse/api.js'
+import { SETXATTR_FLAGS } from '../../fuse/wire/flags.js'
+import { Errno } from '../../lib/errno.js'
+import { CAP_FSETID, CAP_SYS_ADMIN, S_ISGID } from '../../linux/constants.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import type { Steps } from '../io/calls.js'
+import { hasCapability, isInGroup } from '../io/identity.js'
+import type { Job, Setter } from '../io/jobs.js'
 import { nameString } from './names.js'
 
 const XATTR_BYTES_MAX = 64 << 10

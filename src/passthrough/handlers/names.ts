@@ -1,12 +1,12 @@
 /** LOOKUP, FORGET, and the operations that take names away or move them. */
-import { type Answer, type EntryReply, OK, type Ok, type RequestInfo } from '../fuse/api.js'
-import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
-import { negativeEntry, tellEntry } from './attributes.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import type { Inode } from './inode-table.js'
-import { PATH_FLAGS } from './io-jobs.js'
+import { type Answer, type EntryReply, OK, type Ok, type RequestInfo } from '../../fuse/api.js'
+import * as c from '../../linux/constants.js'
+import * as raw from '../../linux/raw.js'
+import { negativeEntry, tellEntry } from '../attributes.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import type { Steps } from '../io/calls.js'
+import { PATH_FLAGS } from '../io/jobs.js'
 
 const ENOENT = -2
 /** Freeing more than this takes long enough to be done in another thread. */

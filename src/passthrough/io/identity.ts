@@ -11,11 +11,11 @@
  * The ids stay until somebody else's are needed: one user's work switches once. Everything here is per thread
  * (raw system calls), but for the umask, which is the whole process's.
  */
-import { CAP_FSETID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../linux/constants.js'
-import { check } from '../linux/error.js'
-import { readNamespace, readStatus } from '../linux/processes.js'
-import * as raw from '../linux/raw.js'
-import type { Features } from './features.js'
+import { CAP_FSETID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../../linux/constants.js'
+import { check } from '../../linux/error.js'
+import { readNamespace, readStatus } from '../../linux/processes.js'
+import * as raw from '../../linux/raw.js'
+import type { Features } from '../features.js'
 
 const CAPABILITY_VERSION_3 = 0x20080522
 

@@ -2,12 +2,12 @@
  * System calls that may take long, as plain objects: they can be sent to another thread, and they run the same
  * way wherever `runJob` is called. Results are the kernel's: a value, or a negative errno.
  */
-import { Errno } from '../lib/errno.js'
-import * as c from '../linux/constants.js'
-import { type Extents, extentsOf } from '../linux/extents.js'
-import { addressOf } from '../linux/libc.js'
-import * as raw from '../linux/raw.js'
-import { STATFS_SIZE, STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../linux/stat.js'
+import { Errno } from '../../lib/errno.js'
+import * as c from '../../linux/constants.js'
+import { type Extents, extentsOf } from '../../linux/extents.js'
+import { addressOf } from '../../linux/libc.js'
+import * as raw from '../../linux/raw.js'
+import { STATFS_SIZE, STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../../linux/stat.js'
 import { type Identity, threadIdentity } from './identity.js'
 
 /** A directory, by descriptor, and a name in it with one character per byte. */

@@ -1,15 +1,15 @@
 /** Reaching the backing files of inodes: descriptors that come and go, and what stat says. */
-import { Errno } from '../lib/errno.js'
-import * as c from '../linux/constants.js'
-import { check, LinuxError } from '../linux/error.js'
-import { takeHandle } from '../linux/file-handle.js'
-import * as raw from '../linux/raw.js'
-import { Statx } from '../linux/stat.js'
-import type { Calls, Steps } from './calls.js'
+import { Errno } from '../../lib/errno.js'
+import * as c from '../../linux/constants.js'
+import { check, LinuxError } from '../../linux/error.js'
+import { takeHandle } from '../../linux/file-handle.js'
+import * as raw from '../../linux/raw.js'
+import { Statx } from '../../linux/stat.js'
+import type { FileNode } from '../gate.js'
+import type { Calls, Steps } from '../io/calls.js'
+import { type Job, PATH_FLAGS, statDescriptor } from '../io/jobs.js'
 import { FdCache } from './fd-cache.js'
-import type { FileNode } from './gate.js'
 import { type Inode, type InodeHome, InodeTable } from './inode-table.js'
-import { type Job, PATH_FLAGS, statDescriptor } from './io-jobs.js'
 
 const EMPTY_PATH = Buffer.from('\0')
 const DOT = Buffer.from('.\0')

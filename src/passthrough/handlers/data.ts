@@ -1,14 +1,14 @@
 /** I/O that comes through the daemon, and what open files need besides. */
-import { type Answer, OK, type Ok, type RequestInfo } from '../fuse/api.js'
-import { WRITE_FLAGS } from '../fuse/wire/flags.js'
-import { Errno } from '../lib/errno.js'
-import * as c from '../linux/constants.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import { hasCapability, keepsSetid } from './identity.js'
-import { AT_END, type Job, readCached, readFully, type Writer } from './io-jobs.js'
-import { changeLayout } from './layout.js'
-import type { Handle } from './open-files.js'
+import { type Answer, OK, type Ok, type RequestInfo } from '../../fuse/api.js'
+import { WRITE_FLAGS } from '../../fuse/wire/flags.js'
+import { Errno } from '../../lib/errno.js'
+import * as c from '../../linux/constants.js'
+import type { Core } from '../core.js'
+import type { Steps } from '../io/calls.js'
+import { hasCapability, keepsSetid } from '../io/identity.js'
+import { AT_END, type Job, readCached, readFully, type Writer } from '../io/jobs.js'
+import { changeLayout } from '../layout.js'
+import type { Handle } from '../open-files.js'
 
 const READ_BUFFER_BYTES = 1 << 20
 const READ_AHEAD_BYTES = 2 << 20

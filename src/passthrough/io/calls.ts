@@ -3,16 +3,17 @@
  * thread, and then the whole handler does. One that may take long goes to an io thread, and the handler goes on
  * when it is done: a generator that yields jobs and is given their results.
  */
-import type { Answer, RequestInfo } from '../fuse/api.js'
-import { Errno } from '../lib/errno.js'
-import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
-import type { Statx } from '../linux/stat.js'
+import type { Answer, RequestInfo } from '../../fuse/api.js'
+import { Errno } from '../../lib/errno.js'
+import * as c from '../../linux/constants.js'
+import * as raw from '../../linux/raw.js'
+import type { Statx } from '../../linux/stat.js'
+import type { BackingTree } from '../inodes/backing-tree.js'
+import type { Inode } from '../inodes/inode-table.js'
+import { LaterAnswer } from '../later.js'
 import type { BackingKind } from './backing-kind.js'
-import type { BackingTree } from './backing-tree.js'
 import { type CallGroup, CallPolicy, SLOW_MS } from './call-policy.js'
 import type { Identity } from './identity.js'
-import type { Inode } from './inode-table.js'
 import {
   type Finished,
   type IoThreads,
@@ -22,8 +23,7 @@ import {
   runJob,
   sleepCountOfThread,
   statName,
-} from './io-jobs.js'
-import { LaterAnswer } from './later.js'
+} from './jobs.js'
 
 /** Something that may take long: yields what is to be done elsewhere, and returns T. */
 export type Steps<T> = Generator<Job, T, JobResult>

@@ -7,16 +7,16 @@ import {
   type Ok,
   type OpenReply,
   type RequestInfo,
-} from '../fuse/api.js'
-import { assert } from '../lib/assert.js'
-import { Errno } from '../lib/errno.js'
-import { O_NOATIME, O_NONBLOCK, O_RDONLY } from '../linux/constants.js'
-import { STATX_SIZE } from '../linux/stat.js'
-import { tellEntry } from './attributes.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import type { Inode } from './inode-table.js'
-import type { Job, JobResult } from './io-jobs.js'
+} from '../../fuse/api.js'
+import { assert } from '../../lib/assert.js'
+import { Errno } from '../../lib/errno.js'
+import { O_NOATIME, O_NONBLOCK, O_RDONLY } from '../../linux/constants.js'
+import { STATX_SIZE } from '../../linux/stat.js'
+import { tellEntry } from '../attributes.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import type { Steps } from '../io/calls.js'
+import type { Job, JobResult } from '../io/jobs.js'
 import { nameString } from './names.js'
 
 const BATCH_BYTES = 32 << 10

@@ -1,7 +1,7 @@
 /** What kind of file system is below: how long its calls may take depends on it. */
 
-import * as raw from '../linux/raw.js'
-import { STATFS_SIZE } from '../linux/stat.js'
+import * as raw from '../../linux/raw.js'
+import { STATFS_SIZE } from '../../linux/stat.js'
 
 /** f_type of statfs(2). */
 const TMPFS = 0x0102_1994

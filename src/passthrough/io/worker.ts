@@ -1,12 +1,12 @@
 /** The program of an io thread: carries out jobs one after the other, until its port is closed. */
 import { workerData } from 'node:worker_threads'
-import { Errno } from '../lib/errno.js'
-import { check } from '../linux/error.js'
-import * as raw from '../linux/raw.js'
-import { Statx } from '../linux/stat.js'
+import { Errno } from '../../lib/errno.js'
+import { check } from '../../linux/error.js'
+import * as raw from '../../linux/raw.js'
+import { Statx } from '../../linux/stat.js'
 import { threadIdentity } from './identity.js'
-import { type Finished, type JobResult, runJob, sleepCountOfThread, statOf } from './io-jobs.js'
-import type { JobMessage, ResultMessage, WorkerStart } from './io-threads.js'
+import { type Finished, type JobResult, runJob, sleepCountOfThread, statOf } from './jobs.js'
+import type { JobMessage, ResultMessage, WorkerStart } from './threads.js'
 
 const { port, eventFd } = workerData as WorkerStart
 // The umask belongs to the process unless a thread asks for one of its own.

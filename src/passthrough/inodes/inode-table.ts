@@ -1,9 +1,9 @@
 /** The files that the kernel, or somebody in the engine, knows by number. */
-import { assert } from '../lib/assert.js'
-import { S_IFDIR } from '../linux/constants.js'
-import type { Statx } from '../linux/stat.js'
+import { assert } from '../../lib/assert.js'
+import { S_IFDIR } from '../../linux/constants.js'
+import type { Statx } from '../../linux/stat.js'
+import type { FileNode } from '../gate.js'
 import type { FdHolder } from './fd-cache.js'
-import type { FileNode } from './gate.js'
 import { type Chunk, D, DEVICE_SHIFT, FLAG, InodeRecords, TYPE_SHIFT, W } from './inode-records.js'
 
 /** A device as one number. */

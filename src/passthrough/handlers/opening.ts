@@ -8,18 +8,18 @@ import {
   type OpenReply,
   type RequestInfo,
   type SetattrArgs,
-} from '../fuse/api.js'
-import { FATTR_FLAGS, OPEN_IN_FLAGS } from '../fuse/wire/flags.js'
-import { Errno } from '../lib/errno.js'
-import { O_NONBLOCK, O_TRUNC, O_WRONLY, UTIME_NOW } from '../linux/constants.js'
-import { hasSetidBits } from './attributes.js'
-import { atOnce, type Steps } from './calls.js'
-import type { Core } from './core.js'
-import { keepsSetid } from './identity.js'
-import type { Inode } from './inode-table.js'
-import type { Writer } from './io-jobs.js'
-import { changeLayout } from './layout.js'
-import type { Handle } from './open-files.js'
+} from '../../fuse/api.js'
+import { FATTR_FLAGS, OPEN_IN_FLAGS } from '../../fuse/wire/flags.js'
+import { Errno } from '../../lib/errno.js'
+import { O_NONBLOCK, O_TRUNC, O_WRONLY, UTIME_NOW } from '../../linux/constants.js'
+import { hasSetidBits } from '../attributes.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import { atOnce, type Steps } from '../io/calls.js'
+import { keepsSetid } from '../io/identity.js'
+import type { Writer } from '../io/jobs.js'
+import { changeLayout } from '../layout.js'
+import type { Handle } from '../open-files.js'
 import { type SettingAttributes, UNCHANGED } from './setting-attributes.js'
 
 /** Taking more than this from a file takes long enough to be done in another thread. */

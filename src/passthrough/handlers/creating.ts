@@ -1,16 +1,16 @@
 /** New files: whose they are, and what they may be, is what the caller would have got natively. */
-import type { Answer, CreateReply, EntryReply, RequestInfo } from '../fuse/api.js'
-import { Errno } from '../lib/errno.js'
-import * as c from '../linux/constants.js'
-import * as raw from '../linux/raw.js'
-import { tellEntry, unpackDevice } from './attributes.js'
-import type { Steps } from './calls.js'
-import type { Core } from './core.js'
-import { hasCapability, isInGroup } from './identity.js'
-import type { Inode } from './inode-table.js'
-import type { Job, Maker } from './io-jobs.js'
+import type { Answer, CreateReply, EntryReply, RequestInfo } from '../../fuse/api.js'
+import { Errno } from '../../lib/errno.js'
+import * as c from '../../linux/constants.js'
+import * as raw from '../../linux/raw.js'
+import { tellEntry, unpackDevice } from '../attributes.js'
+import type { Core } from '../core.js'
+import type { Inode } from '../inodes/inode-table.js'
+import type { Steps } from '../io/calls.js'
+import { hasCapability, isInGroup } from '../io/identity.js'
+import type { Job, Maker } from '../io/jobs.js'
+import { OpenFiles } from '../open-files.js'
 import { nameBytes, nameString } from './names.js'
-import { OpenFiles } from './open-files.js'
 
 const MODE_BITS = 0o7777
 

@@ -1,10 +1,10 @@
 /** IOCTL: inode flags (lsattr, chattr) go to the backing file, the rest to the gate. */
-import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../fuse/api.js'
-import { Errno } from '../lib/errno.js'
-import { atOnce, type Calls, type Steps } from './calls.js'
-import type { Core } from './core.js'
+import type { Answer, IoctlArgs, IoctlReply, RequestInfo } from '../../fuse/api.js'
+import { Errno } from '../../lib/errno.js'
+import type { Core } from '../core.js'
+import { atOnce, type Calls, type Steps } from '../io/calls.js'
+import type { Handle } from '../open-files.js'
 import type { Directories } from './directories.js'
-import type { Handle } from './open-files.js'
 
 /** Commands with which the kernel reads and writes flags for lsattr(1) and chattr(1), after its own checks. */
 const FS_IOC_GETFLAGS = 0x80086601

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Random } from '../lib/random.js'
+import { Random } from '../../lib/random.js'
 import { FLAG, InodeRecords } from './inode-records.js'
 
 const NO_BYTES = new Uint8Array(0)
