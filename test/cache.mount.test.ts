@@ -10,20 +10,25 @@ import { inSandbox } from './support/sandbox.js'
 
 const PROGRAM = 'python3 "$PROGRAMS/coherence.py" "$MOUNT"'
 
-/** For a path of four names below the mountpoint: what the kernel asks when it has asked the same a moment ago. */
+/**
+ * What the kernel asks when it has asked the same a moment ago: of a path of four names below the mountpoint, and of a
+ * directory of 501 names in it.
+ */
 const COSTS = {
-  auto: { stat: 'none', missing: 'none', fstat: 'none', open: '1 OPEN' },
+  auto: { stat: 'none', missing: 'none', fstat: 'none', open: '1 OPEN', list: '1 OPENDIR' },
   strict: {
     stat: '1 GETATTR, 4 LOOKUP',
     missing: '1 GETATTR, 4 LOOKUP',
     fstat: '1 GETATTR',
     open: '1 GETATTR, 4 LOOKUP, 1 OPEN',
+    list: '1 GETATTR, 1 LOOKUP, 1 OPENDIR, 3 READDIR',
   },
   none: {
     stat: '5 GETATTR, 4 LOOKUP',
     missing: '4 GETATTR, 4 LOOKUP',
     fstat: '1 GETATTR',
     open: '5 GETATTR, 4 LOOKUP, 1 OPEN',
+    list: '3 GETATTR, 1 LOOKUP, 1 OPENDIR, 3 READDIR',
   },
 } as const
 const READ_COSTS = { auto: 'none', strict: '1 GETATTR', none: '1 READ' } as const

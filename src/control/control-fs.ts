@@ -407,12 +407,12 @@ class ControlDirectory implements ControlFs {
     return { fh, openFlags: 0, backingId: 0 }
   }
 
-  readdir(_request: RequestInfo, fh: number, offset: number, writer: DirectoryWriter): Answer<Ok> {
+  readdir(_request: RequestInfo, fh: number, offset: bigint, writer: DirectoryWriter): Answer<Ok> {
     const handle = this.#handles.get(fh)
     if (handle?.kind !== 'directory') return -Errno.EINVAL
-    for (let index = offset; index < handle.entries.length; index++) {
+    for (let index = Number(offset); index < handle.entries.length; index++) {
       const [name, nodeid, type] = handle.entries[index] ?? ['', 0, 0]
-      if (!writer.add(Buffer.from(name), BigInt(nodeid), index + 1, type)) break
+      if (!writer.add(Buffer.from(name), BigInt(nodeid), BigInt(index + 1), type)) break
     }
     return OK
   }

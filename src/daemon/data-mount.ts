@@ -104,6 +104,7 @@ export class DataMount {
         maxStackDepth,
         ...CACHE_MODES[options.cache],
         nowMs: () => performance.now(),
+        wallMs: () => Date.now(),
       },
     })
     this.session = new FuseSession({

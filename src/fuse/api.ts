@@ -207,13 +207,21 @@ export interface LostState {
 
 /** Collects directory entries up to the size the kernel asked for. */
 export interface DirectoryWriter {
-  /** @param off the position after this entry. @returns false if it does not fit: stop here. */
-  add(name: Uint8Array, ino: bigint, off: number, type: number): boolean
+  /** @param off the position after this entry, below 2^63. @returns false if it does not fit: stop here. */
+  add(name: Uint8Array, ino: bigint, off: bigint, type: number): boolean
+  /**
+   * Adds an entry as getdents64(2) returns it.
+   * @param at where its `struct linux_dirent64` begins in `list`.
+   * @returns false if it does not fit.
+   */
+  addDirent64(list: Uint8Array, at: number): boolean
 }
 
 export interface DirectoryPlusWriter extends DirectoryWriter {
   /** Like `add`; the entry counts as looked up once more, unless it is null ("." and "..") . */
-  addPlus(name: Uint8Array, ino: bigint, off: number, type: number, entry: EntryReply | null): boolean
+  addPlus(name: Uint8Array, ino: bigint, off: bigint, type: number, entry: EntryReply | null): boolean
+  /** Like `addDirent64`, with what `addPlus` says of `entry`. */
+  addDirent64Plus(list: Uint8Array, at: number, entry: EntryReply | null): boolean
   /** Would an entry with a name of this length fit? Ask before counting a lookup. */
   fits(nameLength: number): boolean
 }
@@ -303,8 +311,8 @@ export interface FuseFileSystem {
   ): Answer<{ size: number }>
 
   opendir?(request: RequestInfo, flags: number): Answer<OpenReply>
-  readdir?(request: RequestInfo, fh: number, offset: number, writer: DirectoryWriter): Answer<Ok>
-  readdirplus?(request: RequestInfo, fh: number, offset: number, writer: DirectoryPlusWriter): Answer<Ok>
+  readdir?(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryWriter): Answer<Ok>
+  readdirplus?(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryPlusWriter): Answer<Ok>
   releasedir?(request: RequestInfo, fh: number): Answer<Ok>
   fsyncdir?(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok>
 

@@ -1,13 +1,14 @@
 import { assert } from '../lib/assert.js'
 import type { DirectoryPlusWriter, EntryReply } from './api.js'
+import { DIRENT64, dirent64NameLength } from './dirent64.js'
 import { putEntry } from './encode-body.js'
-import { writeU64 } from './wire/fields.js'
+import { writeU32 } from './wire/fields.js'
 import { dirent, entryOut } from './wire/structs.js'
 
 const ALIGNMENT = 8
 
 function aligned(size: number): number {
-  return Math.ceil(size / ALIGNMENT) * ALIGNMENT
+  return (size + ALIGNMENT - 1) & -ALIGNMENT
 }
 
 /**
@@ -40,32 +41,64 @@ export class DirectoryBuffer implements DirectoryPlusWriter {
   }
 
   /** In a READDIRPLUS the entry stays unknown to the kernel: a nodeid of 0 makes it skip the attributes. */
-  add(name: Uint8Array, ino: bigint, off: number, type: number): boolean {
+  add(name: Uint8Array, ino: bigint, off: bigint, type: number): boolean {
     return this.put(name, ino, off, type, null)
   }
 
-  addPlus(name: Uint8Array, ino: bigint, off: number, type: number, entry: EntryReply | null): boolean {
+  addPlus(name: Uint8Array, ino: bigint, off: bigint, type: number, entry: EntryReply | null): boolean {
     assert(this.prefixSize > 0, 'addPlus in a READDIR')
     return this.put(name, ino, off, type, entry)
   }
 
-  private put(name: Uint8Array, ino: bigint, off: number, type: number, entry: EntryReply | null): boolean {
-    if (!this.fits(name.length)) return false
+  addDirent64(list: Uint8Array, at: number): boolean {
+    return this.copy(list, at, null)
+  }
+
+  addDirent64Plus(list: Uint8Array, at: number, entry: EntryReply | null): boolean {
+    assert(this.prefixSize > 0, 'addDirent64Plus in a READDIR')
+    return this.copy(list, at, entry)
+  }
+
+  private put(name: Uint8Array, ino: bigint, off: bigint, type: number, entry: EntryReply | null): boolean {
+    const at = this.begin(name.length, type, entry)
+    if (at < 0) return false
+    this.buffer.writeBigUInt64LE(ino, at + dirent.at.ino)
+    this.buffer.writeBigUInt64LE(off, at + dirent.at.off)
+    this.putName(at + dirent.size, name, 0, name.length)
+    return true
+  }
+
+  /** As bytes, without making bigints of them: a listing is little else. */
+  private copy(list: Uint8Array, from: number, entry: EntryReply | null): boolean {
+    const nameLength = dirent64NameLength(list, from)
+    const at = this.begin(nameLength, list[from + DIRENT64.type] ?? 0, entry)
+    if (at < 0) return false
+    const { buffer } = this
+    // The inode number and the position, which come first in both.
+    for (let index = 0; index < DIRENT64.length; index++) buffer[at + index] = list[from + index] ?? 0
+    this.putName(at + dirent.size, list, from + DIRENT64.name, nameLength)
+    return true
+  }
+
+  /** Writes what is before the name, except inode number and position. @returns where the dirent is, or -1. */
+  private begin(nameLength: number, type: number, entry: EntryReply | null): number {
+    if (!this.fits(nameLength)) return -1
     const { buffer, used, prefixSize } = this
-    const end = used + aligned(prefixSize + dirent.size + name.length)
     if (entry !== null) putEntry(buffer, used, entry)
     else if (prefixSize > 0) buffer.fill(0, used, used + prefixSize)
     const at = used + prefixSize
-    buffer.writeBigUInt64LE(ino, at + dirent.at.ino)
-    writeU64(buffer, at + dirent.at.off, off)
-    buffer.writeUInt32LE(name.length, at + dirent.at.namelen)
-    buffer.writeUInt32LE(type, at + dirent.at.type)
-    // Byte by byte: for so few, a call of a Buffer method costs several times as much.
-    const nameAt = at + dirent.size
-    for (let index = 0; index < name.length; index++) buffer[nameAt + index] = name[index] ?? 0
-    for (let index = nameAt + name.length; index < end; index++) buffer[index] = 0
+    writeU32(buffer, at + dirent.at.namelen, nameLength)
+    writeU32(buffer, at + dirent.at.type, type)
     if (entry !== null && entry.nodeid !== 0) this.nodeids.push(entry.nodeid)
-    this.used = end
-    return true
+    this.used = used + aligned(prefixSize + dirent.size + nameLength)
+    return at
+  }
+
+  /** The name, and the padding of the entry that was begun last. */
+  private putName(at: number, name: Uint8Array, start: number, length: number): void {
+    const { buffer, used } = this
+    // Byte by byte: for so few, a call of a Buffer method costs several times as much.
+    for (let index = 0; index < length; index++) buffer[at + index] = name[start + index] ?? 0
+    for (let index = at + length; index < used; index++) buffer[index] = 0
   }
 }

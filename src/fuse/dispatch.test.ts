@@ -7,7 +7,7 @@ import { ENTRY, OPEN } from './golden/rows.js'
 import { FuseSession } from './session.js'
 import { encodeInitRequest, encodeRequest, ScriptedTransport } from './testing.js'
 import { FUSE_UNIQUE_RESEND } from './wire/flags.js'
-import { getxattrIn, interruptIn, openIn, readIn } from './wire/structs.js'
+import { getxattrIn, interruptIn, openIn, readdirIn, readIn } from './wire/structs.js'
 
 const OPEN_BODY = openIn.encode({ flags: 0, open_flags: 0 })
 const STATFS = { blocks: 1, bfree: 1, bavail: 1, files: 1, ffree: 1, bsize: 1, namelen: 1, frsize: 1 }
@@ -253,14 +253,14 @@ describe('dispatch: deferred answers', () => {
     const waiting: Deferred<typeof OK>[] = []
     const { transport, send } = started({
       readdir(request, fh, _offset, writer) {
-        writer.add(Buffer.from(`name${fh}`), 1n, 1, 8)
+        writer.add(Buffer.from(`name${fh}`), 1n, 1n, 8)
         waiting.push(request.defer())
         return PENDING
       },
     })
-    const fields = { offset: 0, size: 4096, read_flags: 0, lock_owner: 0n, flags: 0 }
-    send(encodeRequest('READDIR', { unique: 2n }, readIn.encode({ ...fields, fh: 1 })))
-    send(encodeRequest('READDIR', { unique: 4n }, readIn.encode({ ...fields, fh: 2 })))
+    const fields = { offset: 0n, size: 4096, read_flags: 0, lock_owner: 0n, flags: 0 }
+    send(encodeRequest('READDIR', { unique: 2n }, readdirIn.encode({ ...fields, fh: 1 })))
+    send(encodeRequest('READDIR', { unique: 4n }, readdirIn.encode({ ...fields, fh: 2 })))
     waiting[1]?.answer(OK)
     waiting[0]?.answer(OK)
     expect(transport.takeWritten().body.toString('latin1')).toContain('name2')
@@ -353,8 +353,8 @@ describe('dispatch: answers that the kernel does not take', () => {
     statfs: () => STATFS,
     replyLost: (opcode: number, state: LostState) => lost.push([opcode, state]),
     readdirplus(_request, _fh, _offset, writer) {
-      writer.addPlus(Buffer.from('a'), 1n, 1, 8, ENTRY)
-      writer.addPlus(Buffer.from('b'), 1n, 2, 8, { ...ENTRY, nodeid: 7 })
+      writer.addPlus(Buffer.from('a'), 1n, 1n, 8, ENTRY)
+      writer.addPlus(Buffer.from('b'), 1n, 2n, 8, { ...ENTRY, nodeid: 7 })
       return OK
     },
     create: () => ({ entry: ENTRY, open: OPEN }),
@@ -367,7 +367,7 @@ describe('dispatch: answers that the kernel does not take', () => {
       encodeRequest(
         'READDIRPLUS',
         {},
-        readIn.encode({ fh: 1, offset: 0, size: 4096, read_flags: 0, lock_owner: 0n, flags: 0 }),
+        readdirIn.encode({ fh: 1, offset: 0n, size: 4096, read_flags: 0, lock_owner: 0n, flags: 0 }),
       ),
       [44, { nodeids: [6, 7], fh: null }],
     ],

@@ -27,9 +27,9 @@ function wholeFileSystem(): FuseFileSystem {
   return Object.assign(fileSystem, {
     read: (_request, _fh, _offset, size) => Buffer.alloc(Math.min(size, 4096)),
     getxattr: (_request, _nameZ, size) => (size === 0 ? { size: 3 } : -34),
-    readdirplus(_request, _fh, offset, writer) {
+    readdirplus(_request, _fh, _offset, writer) {
       for (let index = 0; index < 100; index++) {
-        if (!writer.addPlus(Buffer.from('name'), 1n, (offset % 1000) + index, 8, ENTRY)) break
+        if (!writer.addPlus(Buffer.from('name'), 1n, BigInt(index + 1), 8, ENTRY)) break
       }
       return OK
     },

@@ -29,10 +29,10 @@ test('init-ext says in its row what goes with it', () => {
 })
 
 test('what has no flag in INIT goes by the minor version, and what is left out is not there', () => {
-  expect(featuresOf({ minor: 34, flags: 0n }, new Set())).toEqual(new Set())
-  expect(featuresOf({ minor: 35, flags: 0n }, new Set())).toEqual(new Set(['noflush']))
+  expect(featuresOf({ minor: 34, flags: 0n }, new Set())).toEqual(new Set(['cache-dir']))
+  expect(featuresOf({ minor: 35, flags: 0n }, new Set())).toEqual(new Set(['noflush', 'cache-dir']))
   expect(featuresOf({ minor: 35, flags: ~0n & 0xffn }, new Set(['noflush', 'async-read']))).toEqual(
-    new Set(['atomic-o-trunc', 'dont-mask', 'big-writes']),
+    new Set(['atomic-o-trunc', 'dont-mask', 'big-writes', 'cache-dir']),
   )
   expect(initBits(new Set(['noflush'])).without).toBe(0n)
 })

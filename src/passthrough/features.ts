@@ -3,12 +3,12 @@
  * another INIT flag, add a row; nothing else lists them. docs/ARCHITECTURE.md shows the same table to people.
  */
 import type { Negotiated } from '../fuse/api.js'
-import { INIT_FLAGS } from '../fuse/wire/flags.js'
+import { type FOPEN_FLAGS, INIT_FLAGS } from '../fuse/wire/flags.js'
 import { minorOf } from '../fuse/wire/minors.js'
 
 interface Row {
   /** What the kernel offers in INIT, or, for what is not agreed on there, a flag of OPEN's answer. */
-  readonly flag: keyof typeof INIT_FLAGS | 'FOPEN_NOFLUSH'
+  readonly flag: keyof typeof INIT_FLAGS | keyof typeof FOPEN_FLAGS
   /** The first Linux release with it; 5.4 is the oldest that Holdfast accepts. */
   readonly linux: string
   /** What is done without it. */
@@ -111,6 +111,11 @@ const ROWS = {
     without: 'lookups and listings of one directory wait for each other',
   },
   'cache-symlinks': { flag: 'FUSE_CACHE_SYMLINKS', linux: '5.4', without: 'symlinks are read each time' },
+  'cache-dir': {
+    flag: 'FOPEN_CACHE_DIR',
+    linux: '5.4',
+    without: 'a directory that is listed again is read again',
+  },
   'abort-error': {
     flag: 'FUSE_ABORT_ERROR',
     linux: '5.4',
@@ -129,11 +134,15 @@ export interface Feature extends Row {
   readonly bit: bigint
 }
 
+function isInitFlag(flag: Row['flag']): flag is keyof typeof INIT_FLAGS {
+  return flag in INIT_FLAGS
+}
+
 export const FEATURES: readonly Feature[] = Object.entries(ROWS).map(([name, row]) => ({
   ...row,
   name: name as FeatureName,
   minor: minorOf(row.flag),
-  bit: row.flag === 'FOPEN_NOFLUSH' ? 0n : INIT_FLAGS[row.flag],
+  bit: isInitFlag(row.flag) ? INIT_FLAGS[row.flag] : 0n,
 }))
 
 function bitsOf(features: Iterable<Feature>): bigint {

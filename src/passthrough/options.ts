@@ -24,6 +24,8 @@ export interface PassthroughOptions {
   readonly remote: boolean
   /** Milliseconds of a monotonic clock; used to tell slow calls from quick ones. */
   readonly nowMs: () => number
+  /** Milliseconds since 1970, by the clock that file systems take their times from. */
+  readonly wallMs: () => number
 }
 
 /**
@@ -47,6 +49,7 @@ export const DEFAULT_OPTIONS: PassthroughOptions = {
   idleBackingCountMax: 1024,
   remote: false,
   nowMs: () => 0,
+  wallMs: () => 0,
 }
 
 /** What the session must negotiate for this file system. */

@@ -35,6 +35,9 @@ PROMISES = {
     'none': {'path': 0, 'descriptor': 0},
 }
 promise = PROMISES[options.mode]
+LARGE_COUNT = 500
+# A directory that changed less than two seconds ago is not kept.
+SETTLED = 2.1
 CHECKS = []
 
 
@@ -48,6 +51,7 @@ class Place:
         os.mkdir(self.outside)
         self.looks = []
         self.script = ''
+        self.kept = None
 
     def path(self, name):
         return os.path.join(self.inside, name)
@@ -231,6 +235,31 @@ def a_name_that_is_taken(place):
     place.look('path', look, 'EEXIST')
 
 
+def large(place):
+    """Names of a directory that comes in several parts, and that the kernel may keep: it has been as it is for a while."""
+    for number in range(LARGE_COUNT):
+        place.write(f'{number:060}')
+    place.write('old-one')
+    place.kept = place.inside
+    return place.inside
+
+
+@check
+def a_name_more_in_a_large_directory(place):
+    path = large(place)
+    fd = os.open(path, os.O_RDONLY)
+    place.change('touch new')
+    place.look('path', lambda: len(os.listdir(path)), LARGE_COUNT + 2)
+    place.look('descriptor', lambda: len(os.listdir(fd)), LARGE_COUNT + 2)
+
+
+@check
+def a_name_less_in_a_large_directory_whose_time_is_set_back(place):
+    path = large(place)
+    place.change('touch -r . ../stamp; rm old-one; touch -r ../stamp .; rm ../stamp')
+    place.look('path', lambda: len(os.listdir(path)), LARGE_COUNT)
+
+
 @check
 def a_directory_that_is_renamed(place):
     os.mkdir(os.path.join(place.outside, 'old'))
@@ -288,6 +317,10 @@ def main():
         place = Place(function.__name__)
         function(place)
         places.append(place)
+    time.sleep(SETTLED)
+    for place in places:
+        for _ in range(3 if place.kept else 0):
+            os.listdir(place.kept)
     waiting = []
     for place in places:
         # What the kernel is to forget must be what it has just been told.
@@ -348,6 +381,10 @@ def requests():
     os.makedirs(os.path.join(place.outside, 'a/b'))
     path = place.write('a/b/file', 'x' * 8192)
     missing = place.path('a/b/missing')
+    many = large(Place('requests_of_a_listing'))
+    time.sleep(SETTLED)
+    for _ in range(2):
+        os.listdir(many)
     fd = os.open(path, os.O_RDONLY)
     actions = {
         'stat': lambda: os.stat(path),
@@ -355,6 +392,7 @@ def requests():
         'fstat': lambda: os.fstat(fd),
         'read': lambda: os.pread(fd, 4096, 0),
         'open': lambda: os.close(os.open(path, os.O_RDONLY)),
+        'list': lambda: os.listdir(many),
     }
     for name, action in actions.items():
         # The machine may be busy, and what the kernel remembers of other directories may end meanwhile.
@@ -368,7 +406,7 @@ def requests():
             with open(options.log) as log:
                 log.seek(before)
                 names = re.findall(r'^rx [^:]*: ([A-Z_]+)', log.read(), re.M)
-            tries.append([one for one in names if one not in ('RELEASE', 'FORGET', 'BATCH_FORGET')])
+            tries.append([one for one in names if one not in ('RELEASE', 'RELEASEDIR', 'FORGET', 'BATCH_FORGET')])
         asked = min(tries, key=len)
         counts = [f'{asked.count(one)} {one}' for one in sorted(set(asked))]
         print(f'requests {name}: {", ".join(counts) or "none"}')

@@ -96,6 +96,7 @@ const sound = createPassthrough({
     pathFdCountMax: Number(values['path-fds']),
     idleBackingCountMax: Number(values['idle-backing']),
     nowMs: () => performance.now(),
+    wallMs: () => Date.now(),
     remote: values.remote,
     ...(values.faults === undefined && values.hold === undefined ? {} : { attrValidMs: 0, entryValidMs: 0 }),
   },

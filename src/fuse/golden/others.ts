@@ -47,11 +47,11 @@ export const OTHER_ROWS: readonly GoldenRow[] = [
     request: LIST_REQUEST,
     fileSystem: (call) => ({
       readdir(_, fh, offset, writer) {
-        writer.add(NAME, 11n, 3, 8)
+        writer.add(NAME, 11n, 3n, 8)
         return call([fh, offset], OK)
       },
     }),
-    expected: [1, 2],
+    expected: [1, 2n],
     reply: DIRENT,
   },
   {
@@ -59,11 +59,11 @@ export const OTHER_ROWS: readonly GoldenRow[] = [
     request: LIST_REQUEST,
     fileSystem: (call) => ({
       readdirplus(_, fh, offset, writer) {
-        writer.addPlus(NAME, 11n, 3, 8, ENTRY)
+        writer.addPlus(NAME, 11n, 3n, 8, ENTRY)
         return call([fh, offset], OK)
       },
     }),
-    expected: [1, 2],
+    expected: [1, 2n],
     reply: ENTRY_BYTES + DIRENT,
   },
   {

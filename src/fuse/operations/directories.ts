@@ -22,13 +22,13 @@ export const DIRECTORY_OPERATIONS = {
   }),
   READDIR: listOperation((fs, request, body, context) => {
     if (fs.readdir === undefined) return NOT_IMPLEMENTED
-    const { fh, offset, size } = body.decode(s.readIn)
+    const { fh, offset, size } = body.decode(s.readdirIn)
     request.directory = context.takeDirectory(size, false)
     return fs.readdir(request, fh, offset, request.directory)
   }),
   READDIRPLUS: listOperation((fs, request, body, context) => {
     if (fs.readdirplus === undefined) return NOT_IMPLEMENTED
-    const { fh, offset, size } = body.decode(s.readIn)
+    const { fh, offset, size } = body.decode(s.readdirIn)
     request.directory = context.takeDirectory(size, true)
     return fs.readdirplus(request, fh, offset, request.directory)
   }),

@@ -8,6 +8,9 @@ import {
   type OpenReply,
   type RequestInfo,
 } from '../../fuse/api.js'
+import { DIRENT64, dirent64Length, dirent64NameLength } from '../../fuse/dirent64.js'
+import { readU32 } from '../../fuse/wire/fields.js'
+import { FOPEN_FLAGS } from '../../fuse/wire/flags.js'
 import { assert } from '../../lib/assert.js'
 import { Errno } from '../../lib/errno.js'
 import { O_NOATIME, O_NONBLOCK, O_RDONLY } from '../../linux/constants.js'
@@ -17,6 +20,7 @@ import type { Core } from '../core.js'
 import type { Inode } from '../inodes/inode-table.js'
 import type { Steps } from '../io/calls.js'
 import type { Job, JobResult } from '../io/jobs.js'
+import { type Changed, ListingPolicy } from './listing-policy.js'
 import { nameString } from './names.js'
 
 const BATCH_BYTES = 32 << 10
@@ -25,107 +29,88 @@ const ENTRIES_PER_REPLY_MAX = 512
 /** How many entries an io thread looks at in one go: about as many as the kernel takes at once. */
 const LOOK_COUNT = 32
 const NOTHING = Buffer.alloc(0)
-/** struct linux_dirent64: ino, off, reclen, type, name. */
-const RECORD = { ino: 0, off: 8, length: 16, type: 18, name: 19 } as const
 const DOT = 0x2e
-const DT_UNKNOWN = 0
 
-/**
- * One open directory. Positions of the backing file system are 63-bit hashes on ext4; the kernel is given the
- * number of the entry instead, and `positions` leads back from it (telldir, seekdir, and entries that did not
- * fit into a reply).
- */
+/** One open directory. Positions in it are those of the backing file system, whatever they mean there. */
 class DirectoryHandle {
   readonly fh: number
   readonly inode: Inode
   readonly fd: number
   /** What getdents64 returned last; entries from `next` on have not been handed out. */
-  private batch: Buffer = NOTHING
-  private next = 0
+  batch: Buffer = NOTHING
+  next = 0
+  /** The entry of `batch` before `next`; -1 if there is none. */
+  private last = -1
+  /** The position where `batch` begins. */
+  private start = 0n
   /** Where to go before more is read; null to go on. */
-  private soughtPosition: bigint | null = null
-  /** Entries handed out before `next`. */
-  index = 0
-  /** The backing position after each entry. */
-  private positions = new BigInt64Array(64)
-  private known = 0
+  private sought: bigint | null = null
+  /** What was asked for after the beginning: with attributes, and without. */
+  plusCount = 0
+  plainCount = 0
+  /** In milliseconds since 1970. */
+  readonly openedMs: number
+  /** May the kernel hand out what it has kept of an earlier listing? */
+  isFromMemory = false
 
-  constructor(fh: number, inode: Inode, fd: number) {
+  constructor(fh: number, inode: Inode, fd: number, openedMs: number) {
     this.fh = fh
     this.inode = inode
     this.fd = fd
+    this.openedMs = openedMs
   }
 
-  /** Goes to the entry with this number. @returns 0 or a negative errno. */
-  seek(index: number): number {
+  /** Where the entry at `next` is. */
+  private get position(): bigint {
+    return this.last < 0 ? this.start : this.batch.readBigUInt64LE(this.last + DIRENT64.off)
+  }
+
+  seek(position: bigint): void {
     // Going back to the start is passed on: btrfs lists nothing that is newer than the last time.
-    if (index === this.index && index !== 0) return 0
-    if (index > this.known) return -Errno.EINVAL
-    this.soughtPosition = index === 0 ? 0n : (this.positions[index - 1] ?? 0n)
-    this.index = index
-    this.batch = NOTHING
+    if (position === this.position && position !== 0n) return
+    this.sought = position
+    this.begin(NOTHING, position)
+  }
+
+  private begin(batch: Buffer, start: bigint): void {
+    this.batch = batch
+    this.start = start
     this.next = 0
-    return 0
+    this.last = -1
   }
 
   /** What has to be read before there is an entry at `next`; null if there is one. */
   toFill(): Job | null {
     if (this.next < this.batch.length) return null
-    return { kind: 'list', fd: this.fd, position: this.soughtPosition, size: BATCH_BYTES }
+    return { kind: 'list', fd: this.fd, position: this.sought, size: BATCH_BYTES }
   }
 
   /** @returns 1, 0 at the end, or a negative errno. */
   filled({ result, data }: JobResult): number {
     if (data === undefined) return result
-    this.soughtPosition = null
-    this.batch = Buffer.from(data.buffer, data.byteOffset, data.length)
-    this.next = 0
+    this.sought = null
+    this.begin(Buffer.from(data.buffer, data.byteOffset, data.length), this.position)
     return data.length > 0 ? 1 : 0
   }
 
   /** The names that come next, `countMax` at most. */
   comingNames(countMax: number): string[] {
     const names: string[] = []
-    let at = this.next
-    while (names.length < countMax && at < this.batch.length) {
-      const start = at + RECORD.name
-      names.push(this.batch.toString('latin1', start, this.batch.indexOf(0, start)))
-      at += this.batch.readUInt16LE(at + RECORD.length)
+    for (let at = this.next; names.length < countMax && at < this.batch.length; ) {
+      const start = at + DIRENT64.name
+      names.push(this.batch.toString('latin1', start, start + dirent64NameLength(this.batch, at)))
+      at += dirent64Length(this.batch, at)
     }
     return names
   }
 
   advance(): void {
-    const { batch, next, index } = this
-    if (index >= this.positions.length) {
-      const larger = new BigInt64Array(this.positions.length * 4)
-      larger.set(this.positions)
-      this.positions = larger
-    }
-    // Read once more, an entry may have become another one: the number goes with what was read last.
-    this.positions[index] = batch.readBigInt64LE(next + RECORD.off)
-    if (index >= this.known) this.known = index + 1
-    this.index = index + 1
-    this.next = next + batch.readUInt16LE(next + RECORD.length)
-  }
-
-  get entryIno(): bigint {
-    return this.batch.readBigUInt64LE(this.next + RECORD.ino)
-  }
-
-  get entryType(): number {
-    return this.batch[this.next + RECORD.type] ?? DT_UNKNOWN
-  }
-
-  /** The name with its final NUL. */
-  get entryNameZ(): Buffer {
-    const start = this.next + RECORD.name
-    const end = this.batch.indexOf(0, start)
-    return this.batch.subarray(start, end + 1)
+    this.last = this.next
+    this.next += dirent64Length(this.batch, this.next)
   }
 }
 
-function isDotOrDotDot(nameZ: Buffer): boolean {
+function isDotOrDotDot(nameZ: Uint8Array): boolean {
   return nameZ[0] === DOT && (nameZ[1] === 0 || (nameZ[1] === DOT && nameZ[2] === 0))
 }
 
@@ -158,16 +143,48 @@ export class Directories {
   }
 
   private *openDirectory(inode: Inode, flags: number): Steps<Answer<OpenReply>> {
-    const { tree, files } = this.core
+    const { tree, files, options } = this.core
     if (!tree.hasRoom('listing')) return -Errno.EMFILE
     const fd = yield* tree.openFile(inode, O_RDONLY | O_NONBLOCK | (flags & O_NOATIME))
     if (fd < 0) return fd
-    const handle = new DirectoryHandle(files.takeFh(), inode, fd)
+    const handle = new DirectoryHandle(files.takeFh(), inode, fd, options.wallMs())
     inode.openCount++
     this.handles.set(handle.fh, handle)
-    // Not cached in the kernel: a cached listing would bring no attributes along, and asking for those of
-    // thousands of entries one by one is what readdirplus is there to avoid.
-    return { fh: handle.fh, openFlags: 0, backingId: 0 }
+    const openFlags = this.mayKeep() ? yield* this.keeping(handle) : 0
+    return { fh: handle.fh, openFlags, backingId: 0 }
+  }
+
+  /**
+   * May the kernel keep listings at all? Without auto-inval-data it would not look whether the directory has changed. Nor
+   * is it to believe a listing where it is to believe no name, or where clocks are somebody else's.
+   */
+  private mayKeep(): boolean {
+    const { calls, features, options } = this.core
+    return (
+      features.has('cache-dir') &&
+      features.has('auto-inval-data') &&
+      options.entryValidMs > 0 &&
+      !calls.isRemote
+    )
+  }
+
+  /** What the kernel is to keep of the listing, as flags of the answer. It drops what it has without FOPEN_KEEP_CACHE. */
+  private *keeping(handle: DirectoryHandle): Steps<number> {
+    const { inode, fd } = handle
+    // What a first listing is for will turn out.
+    if (inode.listing === null) return FOPEN_FLAGS.FOPEN_CACHE_DIR
+    if (!inode.listing.isPlain) return 0
+    const changed = yield* this.changed(fd)
+    if (changed === null) return 0
+    handle.isFromMemory = inode.listing.opened(changed)
+    return FOPEN_FLAGS.FOPEN_CACHE_DIR | (handle.isFromMemory ? FOPEN_FLAGS.FOPEN_KEEP_CACHE : 0)
+  }
+
+  private *changed(fd: number): Steps<Changed | null> {
+    const { calls, stat } = this.core
+    const job = { kind: 'stat', fd } as const
+    const { result } = calls.here(job) ?? (yield job)
+    return result < 0 ? null : { mtime: stat.mtime, ctime: stat.ctime }
   }
 
   releasedir(fh: number): Answer<Ok> {
@@ -180,61 +197,73 @@ export class Directories {
     return OK
   }
 
-  readdir(request: RequestInfo, fh: number, offset: number, writer: DirectoryWriter): Answer<Ok> {
-    return this.list(request, fh, offset, (handle, nameZ, index) =>
-      writer.add(nameZ.subarray(0, nameZ.length - 1), handle.entryIno, index, handle.entryType),
-    )
+  readdir(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryWriter): Answer<Ok> {
+    const handle = this.handle(fh)
+    if (offset !== 0n) handle.plainCount++
+    return this.list(request, handle, offset, () => writer.addDirent64(handle.batch, handle.next), null)
   }
 
-  readdirplus(request: RequestInfo, fh: number, offset: number, writer: DirectoryPlusWriter): Answer<Ok> {
-    const looks: Looks = { results: null, next: 0 }
-    return this.list(
-      request,
-      fh,
-      offset,
-      (handle, nameZ, index) => this.addPlus(handle, nameZ, index, writer, looks),
-      looks,
-    )
+  readdirplus(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryPlusWriter): Answer<Ok> {
+    const { options } = this.core
+    const handle = this.handle(fh)
+    if (offset !== 0n) handle.plusCount++
+    const validMs = Math.min(options.entryValidMs, options.attrValidMs)
+    const looks: Looks = { results: null, next: 0, toldSinceMs: options.nowMs() - validMs / 2 }
+    return this.list(request, handle, offset, () => this.addPlus(handle, writer, looks), looks)
   }
 
   /** @param add hands one entry out; false if there is no room. @param looks for what attributes are asked of. */
   private list(
     request: RequestInfo,
-    fh: number,
-    offset: number,
-    add: (handle: DirectoryHandle, nameZ: Buffer, index: number) => boolean,
-    looks: Looks | null = null,
+    handle: DirectoryHandle,
+    offset: bigint,
+    add: () => boolean,
+    looks: Looks | null,
   ): Answer<Ok> {
     const { calls, tree } = this.core
-    const handle = this.handle(fh)
     tree.tick()
-    const steps = this.listFrom(handle, offset, add, looks)
-    return calls.serve(request, tree, steps, handle.inode)
+    return calls.serve(request, tree, this.listFrom(handle, offset, add, looks), handle.inode)
   }
 
   /** Gives OK also when an error follows entries: it is met again next time. */
   private *listFrom(
     handle: DirectoryHandle,
-    offset: number,
-    add: (handle: DirectoryHandle, nameZ: Buffer, index: number) => boolean,
+    offset: bigint,
+    add: () => boolean,
     looks: Looks | null,
   ): Steps<Answer<Ok>> {
     const { calls } = this.core
-    const sought = handle.seek(offset)
-    if (sought < 0) return sought
+    handle.seek(offset)
     for (let count = 0; count < ENTRIES_PER_REPLY_MAX; count++) {
       const job = handle.toFill()
       if (job !== null) {
         if (looks !== null) looks.results = null
         const filled = handle.filled(calls.here(job) ?? (yield job))
         if (filled < 0) return count > 0 ? OK : filled
-        if (filled === 0) return OK
+        if (filled === 0) {
+          yield* this.listed(handle)
+          return OK
+        }
       }
       if (looks !== null && this.isLookingSlow(looks)) yield* this.lookAhead(handle, looks)
-      if (!add(handle, handle.entryNameZ, handle.index + 1)) return OK
+      if (!add()) return OK
       handle.advance()
     }
     return OK
+  }
+
+  /** The end was reached. The first part of every listing comes with attributes: it says nothing. */
+  private *listed(handle: DirectoryHandle): Steps<void> {
+    const { inode, fd, plusCount, plainCount, openedMs, isFromMemory } = handle
+    if (plusCount + plainCount === 0) return
+    inode.listing ??= new ListingPolicy()
+    if (plusCount > 0) inode.listing.listedWithAttributes()
+    // What the kernel has by now is of several listings.
+    else if (isFromMemory) inode.listing.forgetKept()
+    else {
+      const changed = yield* this.changed(fd)
+      if (changed !== null) inode.listing.listedPlainly(changed, openedMs)
+    }
   }
 
   /** Are the attributes of the next entry to be found out by an io thread? */
@@ -252,42 +281,36 @@ export class Directories {
     looks.next = 0
   }
 
-  private addPlus(
-    handle: DirectoryHandle,
-    nameZ: Buffer,
-    index: number,
-    writer: DirectoryPlusWriter,
-    looks: Looks,
-  ): boolean {
-    const { calls, stat } = this.core
-    const name = nameZ.subarray(0, nameZ.length - 1)
+  private addPlus(handle: DirectoryHandle, writer: DirectoryPlusWriter, looks: Looks): boolean {
+    const { stat, tree } = this.core
+    const { batch, next, fd, inode } = handle
     const looked = takeLook(looks)
-    if (isDotOrDotDot(nameZ)) return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
+    const nameAt = next + DIRENT64.name
+    const nameLength = dirent64NameLength(batch, next)
+    const nameZ = batch.subarray(nameAt, nameAt + nameLength + 1)
     // Asked first: a lookup that is counted must reach the kernel.
-    if (!writer.fits(name.length)) return false
-    if (this.isKnown(handle, nameZ)) {
-      return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    }
+    if (!writer.fits(nameLength)) return false
+    // Where the kernel was told of the entry so recently that it need not be told again, the listing says nothing about
+    // it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
+    const isToBeTold =
+      !isDotOrDotDot(nameZ) &&
+      !tree.inodes.wasTold(inode, readU32(batch, next), readU32(batch, next + 4), nameZ, looks.toldSinceMs)
     if (looked !== null) stat.buffer.set(looked)
-    const job = { kind: 'stat-at', fd: handle.fd, name: nameString(nameZ) } as const
-    const result = looked === null ? (calls.here(job) ?? calls.now(job)).result : 0
     // Removed since it was listed: that it was there is still true, but there is nothing to say about it.
-    if (result < 0 || stat.mode === 0)
-      return writer.addPlus(name, handle.entryIno, index, handle.entryType, null)
-    const entry = tellEntry(this.core, stat, handle.inode, nameZ)
-    const isAdded = writer.addPlus(name, handle.entryIno, index, handle.entryType, entry)
+    const isThere = isToBeTold && (looked === null ? this.look(fd, nameZ) >= 0 : stat.mode !== 0)
+    const isAdded = writer.addDirent64Plus(
+      batch,
+      next,
+      isThere ? tellEntry(this.core, stat, inode, nameZ) : null,
+    )
     assert(isAdded, 'an entry that fits was not taken')
     return true
   }
 
-  /**
-   * Was the kernel told of this entry so recently that it need not be told again? Then the listing says nothing
-   * about it (nodeid 0), and the kernel goes on believing what it does, no longer than it would have.
-   */
-  private isKnown(handle: DirectoryHandle, nameZ: Buffer): boolean {
-    const { tree, options } = this.core
-    const validMs = Math.min(options.entryValidMs, options.attrValidMs)
-    return tree.inodes.wasTold(handle.inode, handle.entryIno, nameZ, options.nowMs() - validMs / 2)
+  private look(fd: number, nameZ: Buffer): number {
+    const { calls } = this.core
+    const job = () => ({ kind: 'stat-at', fd, name: nameString(nameZ) }) as const
+    return calls.statAtHere(fd, nameZ) ?? calls.now(job()).result
   }
 
   fsyncdir(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {
@@ -307,6 +330,8 @@ interface Looks {
   /** 256 bytes of statx(2) each; zeros for a name that was not there. */
   results: Uint8Array | null
   next: number
+  /** What the kernel was told of since then need not be told again (`nowMs`). */
+  readonly toldSinceMs: number
 }
 
 function takeLook(looks: Looks): Uint8Array | null {

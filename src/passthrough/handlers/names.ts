@@ -31,6 +31,7 @@ export class Names {
   lookup(request: RequestInfo, nameZ: Buffer): Answer<EntryReply> {
     const { calls, tree } = this.core
     const parent = tree.inode(request.nodeid)
+    parent.listing?.lookedUp()
     const fd = tree.fdAtHand(parent)
     const looked = fd === undefined ? undefined : calls.statAtHere(fd, nameZ)
     if (looked !== undefined) return this.found(looked, parent, nameZ)

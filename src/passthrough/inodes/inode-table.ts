@@ -3,6 +3,7 @@ import { assert } from '../../lib/assert.js'
 import { S_IFDIR } from '../../linux/constants.js'
 import type { Statx } from '../../linux/stat.js'
 import type { FileNode } from '../gate.js'
+import type { ListingPolicy } from '../handlers/listing-policy.js'
 import type { FdHolder } from './fd-cache.js'
 import { type Chunk, D, DEVICE_SHIFT, FLAG, InodeRecords, TYPE_SHIFT, W } from './inode-records.js'
 
@@ -75,6 +76,8 @@ export class Inode implements FileNode, FdHolder {
   /** Until when it is known to have no extended attributes (`nowMs`), unless it gets one through us. */
   bareUntilMs = 0
   use: InodeUse | null = null
+  /** Of a directory, once a long one was listed: may the kernel keep that? */
+  listing: ListingPolicy | null = null
   private readonly table: InodeTable
   private readonly chunk: Chunk
   /** Where its record begins in `chunk.words`, and in `chunk.doubles`. */
@@ -332,9 +335,8 @@ export class InodeTable {
    * Was the kernel told since `sinceMs` that this name in the directory leads to the inode with this number, as a
    * listing names it? It may be another by now. One with setuid bits does not count: see `attrValidMs`.
    */
-  wasTold(directory: Inode, ino: bigint, nameZ: Uint8Array, sinceMs: number): boolean {
-    const low = Number(BigInt.asUintN(32, ino))
-    const slot = this.records.findIno(low, Number(ino >> 32n), directory.device)
+  wasTold(directory: Inode, inoLow: number, inoHigh: number, nameZ: Uint8Array, sinceMs: number): boolean {
+    const slot = this.records.findIno(inoLow, inoHigh, directory.device)
     if (slot === 0) return false
     const chunk = this.records.chunk(slot)
     const at = this.records.at(slot)

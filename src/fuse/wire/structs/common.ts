@@ -90,7 +90,7 @@ export const suppGroups = struct('fuse_supp_groups', 4, { nr_groups: u32, groups
 /** Followed by the name, padded with NULs to a multiple of 8 bytes. */
 export const dirent = struct('fuse_dirent', 24, {
   ino: big64,
-  off: u64,
+  off: big64,
   namelen: u32,
   type: u32,
   name: unused(1, 0),

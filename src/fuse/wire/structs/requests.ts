@@ -65,6 +65,16 @@ export const readIn = struct('fuse_read_in', 40, {
   flags: u32,
   padding: pad32,
 })
+/** READDIR and READDIRPLUS: a place in a directory, which file systems number as they like. */
+export const readdirIn = struct('fuse_read_in', 40, {
+  fh: u64,
+  offset: big64,
+  size: u32,
+  read_flags: u32,
+  lock_owner: big64,
+  flags: u32,
+  padding: pad32,
+})
 /** Followed by `size` bytes. */
 export const writeIn = struct('fuse_write_in', 40, {
   fh: u64,
