@@ -50,6 +50,15 @@ static void do_stat(struct work *work, int64_t index)
 		die(work->path);
 }
 
+/* As hot, but the kernel must ask: the least that a request costs. */
+static void do_ask(struct work *work, int64_t index)
+{
+	struct statx st;
+	(void)index;
+	if (statx(AT_FDCWD, work->path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) != 0)
+		die(work->path);
+}
+
 static void do_open(struct work *work, int64_t index)
 {
 	(void)index;
@@ -130,6 +139,7 @@ static void do_list_stat(struct work *work, int64_t index)
 
 static const struct operation OPERATIONS[] = {
 	{"stat", NULL, do_stat, NULL, 0},
+	{"ask", NULL, do_ask, NULL, 0},
 	{"open", NULL, do_open, NULL, 0},
 	{"read", enter, do_read, NULL, 0},
 	{"stat-each", enter, do_stat_each, NULL, 0},

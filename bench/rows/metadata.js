@@ -80,6 +80,18 @@ export const METADATA = [
   },
   {
     ...MICROSECONDS,
+    prepare: prepareSmallFile,
+    phases: [
+      {
+        name: 'stat, asked for',
+        how: 'AT_STATX_FORCE_SYNC: a single request that needs nothing but an answer',
+        goal: BETTER_THAN_RIVALS,
+        ...repeated('metadata', 'ask', smallFile, loop),
+      },
+    ],
+  },
+  {
+    ...MICROSECONDS,
     prepare: prepareSmallFiles,
     phases: [
       {
