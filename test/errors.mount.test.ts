@@ -180,6 +180,24 @@ describe('without what Holdfast needs: exit code 1', () => {
   })
 })
 
+describe('what it says cannot be written', () => {
+  test('--debug to a full disk: said in one line, and nobody waits for an answer because of it', async () => {
+    const result = await box.bash('"$1" mount --debug /dev/full tree >/dev/null', { args: [HOLDFAST] })
+    expectOneLine(result, 0, /^holdfast: \/dev\/full: No space left on device/, /debug log/)
+    expect(await box.must('timeout 5 ls tree')).toBe('inside\n')
+    expect(await box.holdfast('umount', 'tree')).toMatchObject({ code: 0 })
+  })
+
+  test('--debug to a disk that gets full later: the mount goes on', async () => {
+    await box.must('mkdir small && mount -t tmpfs -o size=64k tmpfs small')
+    expect(await box.holdfast('mount', '--debug', 'small/log', 'tree')).toMatchObject({ code: 0 })
+    await box.must('cat /dev/zero 2>/dev/null >small/rest; [ -s small/log ]')
+    expect(await box.must('timeout 5 ls tree')).toBe('inside\n')
+    expect(await box.holdfast('umount', 'tree')).toMatchObject({ code: 0 })
+    await eventuallyTrue('the log is closed', async () => (await box.bash('umount small')).code === 0)
+  })
+})
+
 describe('wrong usage: exit code 2', () => {
   test.each<[string, string[], (string | RegExp)[]]>([
     ['a command misspelt', ['moutn', 'tree'], [/mount/]],

@@ -21,10 +21,12 @@ import {
   MAX_BREAK_TIME_MS,
   warning,
 } from '../daemon/main.js'
+import { errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { open, statFd, writeAll } from '../linux/files.js'
 import { needsFusermount } from '../linux/fusermount.js'
+import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
 import { pathBytes } from './arguments.js'
@@ -165,11 +167,31 @@ export function openDebugLog(file: string | undefined): number | undefined {
   return file === undefined ? undefined : open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
 }
 
+/**
+ * A log that cannot be written to ends, which is said once, here or to the kernel: nobody's request may come to
+ * nothing because of it.
+ */
+function debugLog(fd: number): (line: string) => void {
+  let hasEnded = false
+  return (line) => {
+    if (hasEnded) return
+    try {
+      writeAll(fd, Buffer.from(`${line}\n`))
+    } catch (error) {
+      hasEnded = true
+      const name = showPath(readDescriptorPath('self', fd) ?? Buffer.from('--debug'))
+      const why = error instanceof LinuxError ? errnoMessage(error.errno) : error
+      const complaint = Buffer.from(`holdfast: ${name}: ${why}: the debug log ends here\n`)
+      raw.write(2, complaint, complaint.length)
+      logToKernel(name, `${why}: the debug log ends here`)
+    }
+  }
+}
+
 /** Call it under `withRunLock`. */
 export function createEngine(options: LaunchOptions): Engine {
   const main = process.argv[1] ?? ''
   const { debugFd = -1 } = options
-  const log = (line: string) => writeAll(debugFd, Buffer.from(`${line}\n`))
   return new Engine({
     kind: options.kind,
     version: VERSION,
@@ -180,7 +202,7 @@ export function createEngine(options: LaunchOptions): Engine {
     cleanup: [process.execPath, main, 'reap'],
     ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(options.clock === undefined ? {} : { nowMs: readClock(options.clock) }),
-    ...(debugFd < 0 ? {} : { debug: log }),
+    ...(debugFd < 0 ? {} : { debug: debugLog(debugFd) }),
   })
 }
 
