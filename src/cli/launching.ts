@@ -122,7 +122,7 @@ function parseFeatures({ without: list = '', passthrough }: WithoutOptions): Set
 export function findUnheard(
   path: Buffer,
   report: readonly ReportRecord[],
-  given: WithoutOptions & { readonly cache?: string | undefined },
+  given: WithoutOptions & { readonly cache?: string | undefined; readonly debug?: string | undefined },
 ): string[] {
   const shown = showPath(path)
   const mounts = report.filter((record) => record.type === 'mount')
@@ -140,11 +140,11 @@ export function findUnheard(
   const nameOption = (name: FeatureName) =>
     name === 'passthrough' && !given.passthrough ? '--no-passthrough' : `--without ${name}`
   unheard.push(...features.map(nameOption))
+  if (given.debug !== undefined) unheard.push(`--debug ${showPath(pathBytes(given.debug))}`)
   if (unheard.length === 0) return []
+  const how = has.length === 0 ? '' : `, with ${has.join(', ')}`
   const verb = unheard.length === 1 ? 'has' : 'have'
-  return [
-    `holdfast: ${shown} is mounted already, with ${has.join(', ')}: ${unheard.join(', ')} ${verb} no effect`,
-  ]
+  return [`holdfast: ${shown} is mounted already${how}: ${unheard.join(', ')} ${verb} no effect`]
 }
 
 const CLOCK_BYTES = 32
