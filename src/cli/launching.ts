@@ -29,6 +29,7 @@ import { needsFusermount } from '../linux/fusermount.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
+import { refuseSilentWay } from './answering.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import type { Plan } from './shell.js'
@@ -164,7 +165,9 @@ function readClock(file: string): () => number {
 
 /** Opens the file of --debug. Call it before `leaveLauncher`: its name is relative to the caller's directory. */
 export function openDebugLog(file: string | undefined): number | undefined {
-  return file === undefined ? undefined : open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
+  if (file === undefined) return undefined
+  refuseSilentWay(pathBytes(file))
+  return open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
 }
 
 /**
@@ -206,8 +209,9 @@ export function createEngine(options: LaunchOptions): Engine {
   })
 }
 
-/** Opens what the user named, following symlinks, as an anchor for mounts (O_PATH). */
+/** Opens what the user named, following symlinks, as an anchor for mounts (O_PATH), unless that would wait. */
 export function openTarget(path: Buffer): number {
+  refuseSilentWay(path)
   return open(path, c.O_PATH)
 }
 

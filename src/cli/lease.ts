@@ -5,9 +5,11 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { statFd, writeAll } from '../linux/files.js'
+import { mountOf } from '../linux/mounts.js'
 import { readStrings } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
+import { refuseSilent } from './answering.js'
 import { CommandError } from './errors.js'
 import { launcherPid } from './launching.js'
 import { print, printJson } from './output.js'
@@ -107,10 +109,12 @@ function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
 /** Node opens descriptors of its own in the places that the caller left free; none of them is a file. */
 function checkIsFile(fd: number): void {
   try {
+    refuseSilent(mountOf(fd))
     const { mode } = statFd(fd)
     if (isType(mode, c.S_IFREG) || isType(mode, c.S_IFDIR)) return
   } catch (error) {
-    if (error instanceof LinuxError && error.errno === Errno.EBADF) return
+    // It is not open, which /proc says first.
+    if (error instanceof LinuxError && error.errno === Errno.ENOENT) return
     throw error
   }
   throw new CommandError(

@@ -14,9 +14,10 @@ import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
 import { FusermountError, removeMount } from '../linux/fusermount.js'
-import type { MountInfo } from '../linux/mounts.js'
+import { type MountInfo, mountOf } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
+import { explainSilent, refuseSilentWay, type SilentEngine, silentEngineOf } from './answering.js'
 import { pathBytes } from './arguments.js'
 import { explainBusy } from './busy.js'
 import { CommandError } from './errors.js'
@@ -39,7 +40,6 @@ import { parseMountOptions } from './mount-options.js'
 import { refuseOwnGround, refuseOwnMounts } from './own-ground.js'
 import { readReportIfAny } from './report.js'
 import { Plan } from './shell.js'
-import { mountOf } from './targets.js'
 
 export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
@@ -143,8 +143,9 @@ const END_PATIENCE_MS = 5000
 
 /** Unmounts, unless leases or open files still need the mount. */
 export function umount(mountpoint: string): void {
-  removeDead()
   const wanted = pathBytes(mountpoint)
+  refuseSilentWay(wanted, 'named')
+  removeDead()
   const fd = open(wanted, c.O_PATH)
   let found: MountInfo | undefined
   let path: Buffer
@@ -161,6 +162,8 @@ export function umount(mountpoint: string): void {
   }
   const control = found.source.toString()
   const shown = showPath(found.mountpoint)
+  const silent = silentEngineOf(found)
+  if (silent !== null) throw new CommandError(`${explainSilent(silent)}${howToForce(silent)}`)
   const report = readReportIfAny(control)
   const leases = report.filter((record) => record.type === 'lease' && record.mountpoint === shown)
   const mount = found
@@ -176,6 +179,12 @@ export function umount(mountpoint: string): void {
     if (isBusy(error)) throw busy()
     throw error
   }
+}
+
+/** SIGKILL reaches who is stopped, and the supervisor unmounts behind it. */
+function howToForce({ pid }: SilentEngine): string {
+  if (pid === null) return ''
+  return `; 'kill -KILL ${pid}' ends it, and with it the mount and what is held there`
 }
 
 function isBusy(error: unknown): boolean {

@@ -16,6 +16,7 @@ export { type FuseAbility, probeFuse } from './probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
+  enginePid,
   foreignMounts,
   isAlive,
   isHoldfast,
