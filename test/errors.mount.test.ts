@@ -87,6 +87,14 @@ describe('what cannot be done: exit code 1', () => {
     expect((await box.umount(tree)).code).toBe(0)
   })
 
+  test('umount: an ordinary user does not end what root has mounted', async () => {
+    const tree = path.join(box.work, 'tree')
+    await box.mount(tree)
+    const asUser = ['setpriv', '--reuid=4711', '--regid=4711', '--clear-groups']
+    expectOneLine(await box.exec([...asUser, HOLDFAST, 'umount', tree]), 1, tree, /root/, /sudo/)
+    expect((await box.umount(tree)).code).toBe(0)
+  })
+
   test('lease --fd: a descriptor under no Holdfast mount', async () => {
     const result = await box.bash(`exec 3<data; '${HOLDFAST}' lease --fd 3 --exclusive`)
     expectOneLine(result, 1, /holdfast (run|mount)/)
@@ -183,6 +191,35 @@ describe('without what Holdfast needs: exit code 1', () => {
 })
 
 describe('what it says cannot be written', () => {
+  const onFull = async (...words: string[]) =>
+    await box.bash('exec "$@" >/dev/full', { args: [HOLDFAST, ...words] })
+
+  test.each([
+    ['status', ['status']],
+    ['status --json', ['status', '--json']],
+    ['help', ['--help']],
+    ['help of what the launcher starts', ['run', '--help']],
+  ])('%s to a full disk: exit code 1', async (_name, words) => {
+    expectOneLine(await onFull(...words), 1, /^holdfast: standard output/)
+  })
+
+  test.each([
+    ['status', ['status'], 1],
+    ['help', ['--help'], 1],
+    // The launcher is a shell, and ends as other programs do.
+    ['help of what the launcher starts', ['run', '--help'], 141],
+  ])('%s to somebody who has gone: not a word', async (_name, words, code) => {
+    const script = '"$@" | true; echo "$PIPESTATUS"'
+    const result = await box.bash(script, { args: [HOLDFAST, ...words] })
+    expect(result).toMatchObject({ stdout: `${code}\n`, stderr: '' })
+  })
+
+  test('mount: it is mounted all the same, and says so by its exit code', async () => {
+    expectOneLine(await onFull('mount', 'tree'), 0, /^holdfast: standard output/)
+    expect(box.dataMounts()).toHaveLength(1)
+    expect(await box.holdfast('umount', 'tree')).toMatchObject({ code: 0 })
+  })
+
   test('--debug to a full disk: said in one line, and nobody waits for an answer because of it', async () => {
     const result = await box.bash('"$1" mount --debug /dev/full tree >/dev/null', { args: [HOLDFAST] })
     expectOneLine(result, 0, /^holdfast: \/dev\/full: No space left on device/, /debug log/)
@@ -301,6 +338,20 @@ describe('an engine that does not answer', () => {
     }
   })
 
+  test('killed, and its supervisor too: a lease says so, and umount is content with what is left', async () => {
+    await box.must('"$1" mount tree', { args: [HOLDFAST] })
+    const late = await opener('tree/inside', 'lease', '--fd', '3')
+    await eventuallyTrue('a supervisor runs', () => box.daemons().length === 2)
+    for (const daemon of box.daemons()) process.kill(daemon.pid, 'SIGKILL')
+    await eventuallyTrue('no process of Holdfast is left', () => box.daemons().length === 0)
+    late.type('\n')
+    const { stdout, ...ended } = await late.ended
+    expect(stdout).toBe('open\n')
+    expectOneLine({ ...ended, stdout: '' }, 1, /^holdfast: descriptor 3: .*the engine of its mount has ended/)
+    expect(await box.holdfast('umount', 'tree')).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    expect(await box.must('ls tree')).toBe('inside\n')
+  })
+
   test('held by a debugger: said after five seconds; who waits for a lease goes on waiting', async () => {
     const { tree, engine, healthy } = await twoMounts()
     const holder = await box.agent('keeper')
@@ -361,8 +412,12 @@ describe('wrong usage: exit code 2', () => {
     ['lease --fd without a number', ['lease', '--fd', 'x', '--exclusive'], [/--fd|fd/]],
     ['lease --fd with a negative number', ['lease', '--fd', '-1', '--exclusive'], []],
     ['lease with neither --fd nor FILE', ['lease', '--exclusive'], [/--fd|FILE/]],
+    ['lease --fd with a COMMAND', ['lease', '--fd', '3', '--', 'true'], [/--fd N/, /FILE -- COMMAND/]],
+    ['lease with a range that is none', ['lease', '--start', '-5', 'data', '--', 'true'], [/--start -5/]],
     ['pins of something that is no pid', ['pins', 'abc'], [/abc/]],
-    ['who without PATH', ['who'], [/PATH/i]],
+    ['who without PATH', ['who'], [/PATH/i, /holdfast who --help/]],
+    ['help of a command that is none', ['help', 'frobnicate'], [/frobnicate/]],
+    ['--help of a command that is none', ['frobnicate', '--help'], [/frobnicate/]],
   ])('%s', async (_name, words, parts) => {
     expectOneLine(await box.holdfast(...words), 2, ...parts)
   })

@@ -22,6 +22,7 @@ export {
   isHoldfast,
   isMakeshift,
   liveEngines,
+  ownerOf,
   RunDirectoryError,
   removeDead,
   runDirectory,

@@ -289,7 +289,7 @@ function isTrusted(mount: MountInfo): boolean {
 }
 
 /** Who mounted it. FUSE shows it in every mount's options. */
-function ownerOf(mount: MountInfo): number | null {
+export function ownerOf(mount: MountInfo): number | null {
   const option = mount.superOptions.find((text) => text.startsWith('user_id='))
   return option === undefined ? null : Number(option.slice('user_id='.length))
 }
