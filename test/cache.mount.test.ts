@@ -113,6 +113,12 @@ test(
     expect(await join('--no-passthrough', '--without', 'noflush')).toBe(
       `holdfast: ${file} is mounted already, with noflush, passthrough: --without noflush, --no-passthrough have no effect\n`,
     )
+    expect(await join('--debug', 'log')).toBe(
+      `holdfast: ${file} is mounted already: --debug log has no effect\n`,
+    )
+    expect(await join('--cache', 'none', '--debug', 'log', '--without', 'noflush')).toBe(
+      `holdfast: ${file} is mounted already, with cache strict, noflush: --cache none, --without noflush, --debug log have no effect\n`,
+    )
     first.type('\n')
     expect(await first.ended).toMatchObject({ code: 0 })
   }),

@@ -70,6 +70,13 @@ function explainFusermount({ path, complaint }: FusermountError): string {
   return `${shown}: fusermount3: ${complaint} (${what})`
 }
 
+/** What Node's own system calls throw. Their errno is negative, their message another than everybody's. */
+function isNodeError(
+  error: unknown,
+): error is Error & { readonly errno: number; readonly syscall: string; readonly path?: string } {
+  return error instanceof Error && 'syscall' in error && 'errno' in error && typeof error.errno === 'number'
+}
+
 /** The line for an error, without `holdfast:` and newline. Our own bugs are recognisable by their stack. */
 export function explain(error: unknown): string {
   if (error instanceof CommandError || error instanceof RunDirectoryError) return error.message
@@ -85,6 +92,6 @@ export function explain(error: unknown): string {
   if (error instanceof KernelLacksError) {
     return `${error.message}, which Holdfast needs; 'holdfast doctor' says what this machine can do`
   }
-  if (error instanceof Error && 'code' in error && 'syscall' in error) return error.message
+  if (isNodeError(error)) return `${error.path ?? error.syscall}: ${errnoMessage(-error.errno)}`
   return error instanceof Error ? `this is a bug in Holdfast: ${error.stack ?? error.message}` : String(error)
 }

@@ -29,7 +29,8 @@ Example:
   sudo holdfast umount /srv/models
 
 While leases, pins or open files need the mount it stays, with exit code 1 and one line that
-names who keeps it busy. Without root you are told of your own processes only.`,
+names who keeps it busy. Without root you are told of your own processes only.
+An engine that was stopped or does not answer is named, with how to end it all the same.`,
   lease: `
 Examples:
   exec 3</srv/models/a.gguf && holdfast lease --fd 3 --exclusive     until 'exec 3<&-'
@@ -74,7 +75,8 @@ pin it, for whoever may kill each of them, and otherwise nobody.`,
 Example:
   holdfast status --json
 
-It also removes what an engine left that was killed together with its supervisor.`,
+It also removes what an engine left that was killed together with its supervisor. Engines
+that do not answer are named on standard error ("silent" in JSON), with exit code 1.`,
   doctor: `
 Example:
   sudo holdfast doctor

@@ -40,7 +40,7 @@ describe('findUnheard', () => {
     leases: 0,
     pins: 0,
   }
-  const find = (given: { cache?: string; without?: string; passthrough?: boolean }) =>
+  const find = (given: { cache?: string; without?: string; passthrough?: boolean; debug?: string }) =>
     findUnheard(path, [mount], { passthrough: true, ...given })
 
   test('nothing asked, or what is so anyway: nothing said', () => {
@@ -54,6 +54,13 @@ describe('findUnheard', () => {
     ])
     expect(find({ cache: 'none', without: 'noflush,dont-mask', passthrough: false })).toEqual([
       'holdfast: /srv/a is mounted already, with cache auto, noflush, passthrough: --cache none, --without noflush, --no-passthrough have no effect',
+    ])
+  })
+
+  test('a debug log, which a mount is given only when it is made, is named too', () => {
+    expect(find({ debug: 'log' })).toEqual(['holdfast: /srv/a is mounted already: --debug log has no effect'])
+    expect(find({ cache: 'none', debug: 'l\n' })).toEqual([
+      'holdfast: /srv/a is mounted already, with cache auto: --cache none, --debug l\\x0a have no effect',
     ])
   })
 })

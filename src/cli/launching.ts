@@ -21,12 +21,15 @@ import {
   MAX_BREAK_TIME_MS,
   warning,
 } from '../daemon/main.js'
+import { errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { open, statFd, writeAll } from '../linux/files.js'
 import { needsFusermount } from '../linux/fusermount.js'
+import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
+import { refuseSilentWay } from './answering.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
 import type { Plan } from './shell.js'
@@ -120,7 +123,7 @@ function parseFeatures({ without: list = '', passthrough }: WithoutOptions): Set
 export function findUnheard(
   path: Buffer,
   report: readonly ReportRecord[],
-  given: WithoutOptions & { readonly cache?: string | undefined },
+  given: WithoutOptions & { readonly cache?: string | undefined; readonly debug?: string | undefined },
 ): string[] {
   const shown = showPath(path)
   const mounts = report.filter((record) => record.type === 'mount')
@@ -138,11 +141,11 @@ export function findUnheard(
   const nameOption = (name: FeatureName) =>
     name === 'passthrough' && !given.passthrough ? '--no-passthrough' : `--without ${name}`
   unheard.push(...features.map(nameOption))
+  if (given.debug !== undefined) unheard.push(`--debug ${showPath(pathBytes(given.debug))}`)
   if (unheard.length === 0) return []
+  const how = has.length === 0 ? '' : `, with ${has.join(', ')}`
   const verb = unheard.length === 1 ? 'has' : 'have'
-  return [
-    `holdfast: ${shown} is mounted already, with ${has.join(', ')}: ${unheard.join(', ')} ${verb} no effect`,
-  ]
+  return [`holdfast: ${shown} is mounted already${how}: ${unheard.join(', ')} ${verb} no effect`]
 }
 
 const CLOCK_BYTES = 32
@@ -162,14 +165,36 @@ function readClock(file: string): () => number {
 
 /** Opens the file of --debug. Call it before `leaveLauncher`: its name is relative to the caller's directory. */
 export function openDebugLog(file: string | undefined): number | undefined {
-  return file === undefined ? undefined : open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
+  if (file === undefined) return undefined
+  refuseSilentWay(pathBytes(file))
+  return open(pathBytes(file), c.O_WRONLY | c.O_CREAT | c.O_APPEND, 0o600)
+}
+
+/**
+ * A log that cannot be written to ends, which is said once, here or to the kernel: nobody's request may come to
+ * nothing because of it.
+ */
+function debugLog(fd: number): (line: string) => void {
+  let hasEnded = false
+  return (line) => {
+    if (hasEnded) return
+    try {
+      writeAll(fd, Buffer.from(`${line}\n`))
+    } catch (error) {
+      hasEnded = true
+      const name = showPath(readDescriptorPath('self', fd) ?? Buffer.from('--debug'))
+      const why = error instanceof LinuxError ? errnoMessage(error.errno) : error
+      const complaint = Buffer.from(`holdfast: ${name}: ${why}: the debug log ends here\n`)
+      raw.write(2, complaint, complaint.length)
+      logToKernel(name, `${why}: the debug log ends here`)
+    }
+  }
 }
 
 /** Call it under `withRunLock`. */
 export function createEngine(options: LaunchOptions): Engine {
   const main = process.argv[1] ?? ''
   const { debugFd = -1 } = options
-  const log = (line: string) => writeAll(debugFd, Buffer.from(`${line}\n`))
   return new Engine({
     kind: options.kind,
     version: VERSION,
@@ -180,12 +205,13 @@ export function createEngine(options: LaunchOptions): Engine {
     cleanup: [process.execPath, main, 'reap'],
     ...(options.policy === undefined ? {} : { policy: options.policy }),
     ...(options.clock === undefined ? {} : { nowMs: readClock(options.clock) }),
-    ...(debugFd < 0 ? {} : { debug: log }),
+    ...(debugFd < 0 ? {} : { debug: debugLog(debugFd) }),
   })
 }
 
-/** Opens what the user named, following symlinks, as an anchor for mounts (O_PATH). */
+/** Opens what the user named, following symlinks, as an anchor for mounts (O_PATH), unless that would wait. */
 export function openTarget(path: Buffer): number {
+  refuseSilentWay(path)
   return open(path, c.O_PATH)
 }
 

@@ -1,13 +1,15 @@
 /** `holdfast lease`: on an inherited descriptor for the calling shell, or on a FILE for a COMMAND. */
 import * as abi from '../control/formats/abi.js'
 import { launcherFds, MAX_BREAK_TIME_MS } from '../daemon/main.js'
-import { Errno } from '../lib/errno.js'
+import { Errno, errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { statFd, writeAll } from '../linux/files.js'
+import { mountOf } from '../linux/mounts.js'
 import { readStrings } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
+import { refuseSilent } from './answering.js'
 import { CommandError } from './errors.js'
 import { launcherPid } from './launching.js'
 import { print, printJson } from './output.js'
@@ -33,13 +35,15 @@ export function lease(file: string | undefined, command: readonly string[], opti
     throw new CommandError('lease: either --normal or --exclusive', 2)
   }
   if (file !== undefined && options.fd === undefined && command.length > 0) leaseFor(file, command, options)
-  else if (file === undefined && options.fd !== undefined) leaseDescriptor(options.fd, options)
+  else if (file === undefined && options.fd !== undefined && command.length === 0)
+    leaseDescriptor(options.fd, options)
   else throw new CommandError(USAGE, 2)
 }
 
 /** COMMAND gets the leased descriptor and is the owner; the lease ends with the last copy of it (L7). */
 function leaseFor(file: string, command: readonly string[], options: LeaseOptions): void {
   const launcher = launcherPid()
+  const wanted = requestOf(options)
   const held = openTargets([file]).map(({ path }) => {
     const control = controlOf(path)
     if (control !== null) return { path, control: Buffer.from(control) }
@@ -47,7 +51,6 @@ function leaseFor(file: string, command: readonly string[], options: LeaseOption
       `${showPath(path)}: not under a Holdfast mount; 'holdfast mount' its directory first, or use 'holdfast run'`,
     )
   })
-  const wanted = requestOf(options)
   const { start } = wanted.range
   const wait = wanted.whenBusy === 'wait' ? ' wait' : ''
   const words = `${wanted.mode} ${wanted.level} ${start} ${abi.rangeLength(wanted.range)} ${wanted.breakTimeMs}${wait}`
@@ -85,8 +88,8 @@ function numberOf(option: string, text = '0'): number {
 function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
   if (!/^\d{1,9}$/.test(descriptor)) throw new CommandError(`--fd ${descriptor}: not a descriptor number`, 2)
   const fd = Number(descriptor)
-  checkIsFile(fd)
   const request = abi.encodeLeaseRequest(requestOf(options))
+  checkIsFile(fd)
   ask(fd, abi.SETLEASE, request)
   const taken = abi.decodeLease(request)
   const owner = { lease: taken.id, signo: 0, value: 0 }
@@ -107,11 +110,13 @@ function leaseDescriptor(descriptor: string, options: LeaseOptions): void {
 /** Node opens descriptors of its own in the places that the caller left free; none of them is a file. */
 function checkIsFile(fd: number): void {
   try {
+    refuseSilent(mountOf(fd))
     const { mode } = statFd(fd)
     if (isType(mode, c.S_IFREG) || isType(mode, c.S_IFDIR)) return
   } catch (error) {
-    if (error instanceof LinuxError && error.errno === Errno.EBADF) return
-    throw error
+    if (!(error instanceof LinuxError)) throw error
+    // It is not open, which /proc says first.
+    throw explainDescriptor(fd, error.errno === Errno.ENOENT ? new LinuxError(Errno.EBADF, 'fstat') : error)
   }
   throw new CommandError(
     `descriptor ${fd}: not a regular file: open a file under a Holdfast mount first, as in 'exec ${fd}<FILE'`,
@@ -122,9 +127,12 @@ function ask(fd: number, request: number, argument: Buffer): void {
   try {
     check(raw.ioctl(fd, request, argument), 'ioctl')
   } catch (error) {
-    if (!(error instanceof LinuxError)) throw error
-    throw new CommandError(`descriptor ${fd}: ${error.message.replace('ioctl: ', '')} (${reason(error)})`)
+    throw error instanceof LinuxError ? explainDescriptor(fd, error) : error
   }
+}
+
+function explainDescriptor(fd: number, error: LinuxError): CommandError {
+  return new CommandError(`descriptor ${fd}: ${errnoMessage(error.errno)} (${reason(error)})`)
 }
 
 function reason(error: LinuxError): string {
@@ -138,6 +146,9 @@ function reason(error: LinuxError): string {
       return 'an exclusive lease needs the owner of the file, root, or a descriptor open for writing'
     case Errno.ETXTBSY:
       return "another process has an exclusive lease on it: see 'holdfast who'"
+    case Errno.ENOTCONN:
+    case Errno.ECONNABORTED:
+      return 'the engine of its mount has ended, and its leases with it: open the file again'
     case Errno.EINTR:
       return 'a signal ended the wait'
     case Errno.ENOLCK:

@@ -14,7 +14,7 @@ import { WHOLE_FILE } from '../lib/range.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, statFd, statPath } from '../linux/files.js'
-import { mountIdOf, readMounts } from '../linux/mounts.js'
+import { mountOf, readMounts } from '../linux/mounts.js'
 import {
   listDescriptors,
   listProcesses,
@@ -24,10 +24,12 @@ import {
 } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
+import { type SilentEngine, tellSilent } from './answering.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
+import { openTarget } from './launching.js'
 import { print, printJson, printTable } from './output.js'
-import { NOTHING, type Report, readReports } from './report.js'
+import { NOTHING, type Report, readReportOf, readReports } from './report.js'
 
 export interface ListOptions {
   readonly json?: boolean | undefined
@@ -36,14 +38,19 @@ export interface ListOptions {
 /** Leases of all mounts, or of what lies at or below a path. */
 export function leases(path: string | undefined, options: ListOptions): void {
   removeDead()
-  const { leases } = readReports()
-  const shown = withOpeners(path === undefined ? leases : leases.filter(below(resolve(path))))
+  const place = path === undefined ? null : resolve(path)
+  const { leases, silent } = readReports()
+  const isWanted = place === null ? () => true : below(place)
+  const shown = withOpeners(leases.filter(isWanted))
+  const isMissing = ({ mountpoints }: SilentEngine) => mountpoints.some((file) => isWanted({ file }))
+  const missing = place === null ? silent : silent.filter(isMissing)
+  tellSilent(missing)
   if (options.json === true) {
     printJson(shown)
     return
   }
   if (shown.length === 0) {
-    print('no leases')
+    if (missing.length === 0) print('no leases')
     return
   }
   printTable(
@@ -65,14 +72,15 @@ export function leases(path: string | undefined, options: ListOptions): void {
 export function pins(pid: string | undefined, options: ListOptions): void {
   removeDead()
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new CommandError(`${pid}: not a process id`, 2)
-  const { pins } = readReports()
+  const { pins, silent } = readReports()
+  tellSilent(silent)
   const shown = pid === undefined ? pins : pins.filter((pin) => holderOf(pin).pid === Number(pid))
   if (options.json === true) {
     printJson(shown)
     return
   }
   if (shown.length === 0) {
-    print(pid === undefined ? 'no pins' : `no pins of process ${pid}`)
+    if (silent.length === 0) print(pid === undefined ? 'no pins' : `no pins of process ${pid}`)
     return
   }
   printTable(
@@ -106,7 +114,7 @@ function withOpeners(leases: readonly LeaseRecord[]): Holding[] {
 export function who(path: string, options: ListOptions): void {
   removeDead()
   const target = look(path)
-  const report: Report = target === null ? NOTHING : readReports()
+  const report: Report = target === null ? NOTHING : readReportOf(target.control)
   const isSame = (record: { readonly mountpoint: string; readonly inode: string }) =>
     record.mountpoint === target?.mountpoint && record.inode === target.inode
   const holdings = withOpeners(report.leases.filter(isSame))
@@ -195,17 +203,18 @@ function explainLease(lease: Holding): string {
 
 export function status(options: ListOptions): void {
   const freed = removeDead()
-  const { mounts } = readReports()
+  const { mounts, silent } = readReports()
+  tellSilent(silent)
   const others = foreignMounts().map(({ mountpoint, uid }) => ({ mountpoint: showPath(mountpoint), uid }))
   if (options.json === true) {
-    printJson({ mounts, others, removedDeadMounts: freed.map((path) => showPath(path)) })
+    printJson({ mounts, silent, others, removedDeadMounts: freed.map((path) => showPath(path)) })
     return
   }
   for (const path of freed) print(`${showPath(path)}: removed a dead mount; its engine had been killed`)
   for (const { mountpoint, uid } of others)
     print(`${mountpoint}: mounted by uid ${uid}, who alone can look into it`)
   if (mounts.length === 0) {
-    if (others.length === 0) print('no Holdfast mounts')
+    if (others.length + silent.length === 0) print('no Holdfast mounts')
     return
   }
   printTable(
@@ -245,7 +254,7 @@ function formatHolder(pin: PinRecord): string {
 
 /** The absolute path without symlinks, as the kernel names it. */
 export function resolve(path: string): Buffer {
-  const fd = open(pathBytes(path), c.O_PATH)
+  const fd = openTarget(pathBytes(path))
   try {
     return readDescriptorPath('self', fd) ?? pathBytes(path)
   } finally {
@@ -260,13 +269,13 @@ export function below(path: Buffer): (record: { readonly file: string }) => bool
 }
 
 /** The file behind a path, if it is on a mount of ours. */
-function look(path: string): { mountId: number; mountpoint: string; inode: string } | null {
-  const fd = open(pathBytes(path), c.O_PATH)
+function look(path: string): { control: string; mountpoint: string; inode: string } | null {
+  const fd = openTarget(pathBytes(path))
   try {
-    const mountId = mountIdOf(fd)
-    const mount = readMounts().find(({ id }) => id === mountId)
+    const mount = mountOf(fd)
     if (mount?.type !== DATA_TYPE) return null
-    return { mountId, mountpoint: showPath(mount.mountpoint), inode: String(statFd(fd).ino) }
+    const control = mount.source.toString()
+    return { control, mountpoint: showPath(mount.mountpoint), inode: String(statFd(fd).ino) }
   } finally {
     close(fd)
   }

@@ -10,6 +10,7 @@ import { HELP } from './help.js'
 import { lease } from './lease.js'
 import { leases, pins, status, who } from './listings.js'
 import { mount, umount } from './mount.js'
+import { writeOut } from './output.js'
 import { revoke } from './revoke.js'
 import { run } from './run.js'
 import { setup } from './setup.js'
@@ -204,25 +205,29 @@ function finish(exitCode: number): void {
 }
 
 /** Everything commander prints is ASCII or an argument, and arguments are byte strings. */
-function writeBytes(fd: number, text: string): void {
+function writeBytes(fd: 1 | 2, text: string): void {
   const bytes = Buffer.from(text, 'latin1')
-  if (fd === 1 && isLaunched) writeAll(1, new Plan().line("printf '%s' ", bytes).bytes)
-  else writeAll(fd, bytes)
+  if (fd === 2) writeAll(2, bytes)
+  else writeOut(isLaunched ? new Plan().print(bytes).bytes : bytes)
 }
 
-/** commander's complaints, as the one line that every error is. */
-function oneLine(text: string): string {
+/** commander's complaints, as the one line that every error is. @param command what its help is asked of. */
+function oneLine(text: string, command: string): string {
   const [complaint = '', ...more] = text
     .replace(/^error: /, '')
     .trim()
     .split('\n')
-  const suggestion = more.length > 0 ? more.join(' ') : "(see 'holdfast --help')"
+  const suggestion = more.length > 0 ? more.join(' ') : `(see '${command} --help')`
   return `holdfast: ${complaint} ${suggestion}\n`
 }
 
 async function main(): Promise<void> {
   let words = readArguments()
   if (words[0] === 'help') words = [...words.slice(1, 2), '--help']
+  const program = makeProgram()
+  // commander would answer with its help.
+  const isKnown = (word: string) => program.commands.some((command) => command.name() === word)
+  if (words[0]?.startsWith('-') === false && !isKnown(words[0])) words = words.slice(0, 1)
   if (words[0] === 'run' || words[0] === 'lease') {
     const dashes = words.indexOf('--')
     commandWords = dashes < 0 ? [] : words.slice(dashes + 1)
@@ -232,13 +237,13 @@ async function main(): Promise<void> {
       throw new CommandError("run: which command? Write 'holdfast run FILE -- COMMAND'", 2)
     }
   }
-  const program = makeProgram()
   for (const command of [program, ...program.commands]) {
     command.exitOverride()
     command.configureOutput({
       writeOut: (text) => writeBytes(1, text),
       writeErr: (text) => writeBytes(2, text),
-      outputError: (text, write) => write(oneLine(text)),
+      outputError: (text, write) =>
+        write(oneLine(text, command === program ? 'holdfast' : `holdfast ${command.name()}`)),
     })
   }
   await program.parseAsync(words, { from: 'user' })

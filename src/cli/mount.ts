@@ -6,6 +6,7 @@ import {
   type Features,
   type LeasePolicy,
   leaveLauncher,
+  ownerOf,
   removeDead,
   withRunLock,
 } from '../daemon/main.js'
@@ -13,10 +14,11 @@ import { Errno, errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
-import { FusermountError, removeMount } from '../linux/fusermount.js'
-import type { MountInfo } from '../linux/mounts.js'
+import { FusermountError, needsFusermount, removeMount } from '../linux/fusermount.js'
+import { type MountInfo, mountOf } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd, readDescriptorPath } from '../linux/processes.js'
+import { explainSilent, refuseSilentWay, type SilentEngine, silentEngineOf } from './answering.js'
 import { pathBytes } from './arguments.js'
 import { explainBusy } from './busy.js'
 import { CommandError } from './errors.js'
@@ -39,7 +41,6 @@ import { parseMountOptions } from './mount-options.js'
 import { refuseOwnGround, refuseOwnMounts } from './own-ground.js'
 import { readReportIfAny } from './report.js'
 import { Plan } from './shell.js'
-import { mountOf } from './targets.js'
 
 export interface MountOptions extends PolicyOptions {
   readonly strict?: boolean | undefined
@@ -76,7 +77,9 @@ export async function mount(
     return start(target.fd, place, { ...options, policy, without, cache, debugFd })
   })
   const shown = showPath(place.path)
-  const plan = new Plan().print(`${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`).exit(0)
+  const done = `${shown} is under Holdfast; 'holdfast umount ${shown}' ends it\n`
+  // It is there, whether that can be said or not.
+  const plan = new Plan().print(done, 0).exit(0)
   await serve(engine, plan)
 }
 
@@ -143,8 +146,9 @@ const END_PATIENCE_MS = 5000
 
 /** Unmounts, unless leases or open files still need the mount. */
 export function umount(mountpoint: string): void {
-  removeDead()
   const wanted = pathBytes(mountpoint)
+  refuseSilentWay(wanted, 'named')
+  const freed = removeDead()
   const fd = open(wanted, c.O_PATH)
   let found: MountInfo | undefined
   let path: Buffer
@@ -156,11 +160,20 @@ export function umount(mountpoint: string): void {
   }
   // Or we would be in the way ourselves, where we were started in it.
   process.chdir('/')
+  // It was dead, and is gone already.
+  if (freed.some((each) => each.equals(path))) return
   if (found?.type !== DATA_TYPE || !found.mountpoint.equals(path)) {
     throw new CommandError(`${showPath(path)}: not a Holdfast mount; 'holdfast status' lists them`)
   }
   const control = found.source.toString()
   const shown = showPath(found.mountpoint)
+  const owner = ownerOf(found)
+  if (needsFusermount() && owner !== process.geteuid?.()) {
+    const whose = owner === 0 ? "root's mount" : `a mount of uid ${owner}`
+    throw new CommandError(`${shown}: ${whose}, not yours to end: use 'sudo'`)
+  }
+  const silent = silentEngineOf(found)
+  if (silent !== null) throw new CommandError(`${explainSilent(silent)}${howToForce(silent)}`)
   const report = readReportIfAny(control)
   const leases = report.filter((record) => record.type === 'lease' && record.mountpoint === shown)
   const mount = found
@@ -176,6 +189,12 @@ export function umount(mountpoint: string): void {
     if (isBusy(error)) throw busy()
     throw error
   }
+}
+
+/** SIGKILL reaches who is stopped, and the supervisor unmounts behind it. */
+function howToForce({ pid }: SilentEngine): string {
+  if (pid === null) return ''
+  return `; 'kill -KILL ${pid}' ends it, and with it the mount and what is held there`
 }
 
 function isBusy(error: unknown): boolean {

@@ -10,6 +10,7 @@ import type {
 import { liveEngines } from '../daemon/main.js'
 import { LinuxError } from '../linux/error.js'
 import { readFile } from '../linux/files.js'
+import { findSilent, type SilentEngine } from './answering.js'
 
 /** The records of one engine, as far as this user may see them. */
 function readReport(control: string): ReportRecord[] {
@@ -43,14 +44,17 @@ export function readReportIfAny(control: string): ReportRecord[] {
   }
 }
 
-/** Of all engines that live. */
-export function readReports(): Report {
-  return sorted(liveEngines().flatMap(readReportIfAny))
+/** Of all engines that live, but for those that do not answer. */
+export function readReports(): Report & { readonly silent: readonly SilentEngine[] } {
+  const engines = liveEngines()
+  const silent = findSilent(engines)
+  const answering = engines.filter((engine) => !silent.some(({ control }) => control === engine))
+  return { ...sorted(answering.flatMap(readReportIfAny)), silent }
 }
 
-/** The same, engine by engine: ids of leases and pins are counted by each engine for itself. */
-export function readReportsByEngine(): { readonly control: string; readonly report: Report }[] {
-  return liveEngines().map((control) => ({ control, report: sorted(readReportIfAny(control)) }))
+/** Of one engine: ids of leases and pins are counted by each for itself. */
+export function readReportOf(control: string): Report {
+  return sorted(readReportIfAny(control))
 }
 
 function sorted(records: readonly ReportRecord[]): Report {

@@ -1,5 +1,6 @@
 /** `holdfast revoke`: takes a lease away from its owners, through the control directory of its engine. */
 import type { LeaseRecord, ProcessRecord } from '../control/formats/records.js'
+import { liveEngines } from '../daemon/main.js'
 import { errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { showPath } from '../linux/error.js'
@@ -7,10 +8,11 @@ import { close, open, readAll } from '../linux/files.js'
 import { waitReadable } from '../linux/poller.js'
 import { openPidfd } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
+import { explainSilent, findSilent } from './answering.js'
 import { CommandError } from './errors.js'
 import { holderOf, resolve } from './listings.js'
 import { print } from './output.js'
-import { type Report, readReportsByEngine } from './report.js'
+import { type Report, readReportOf } from './report.js'
 import { controlOf } from './targets.js'
 
 export interface RevokeOptions {
@@ -49,11 +51,17 @@ interface Found {
 }
 
 function find(id: number, path: string | undefined): Found {
-  const wanted = path === undefined ? null : engineOf(path)
+  const engines = path === undefined ? liveEngines() : [engineOf(path)]
+  for (const silent of findSilent(engines)) {
+    throw new CommandError(
+      `${explainSilent(silent)}; for a lease ${id} elsewhere, name the file too: 'holdfast revoke ${id} FILE'`,
+    )
+  }
   const found: Found[] = []
-  for (const { control, report } of readReportsByEngine()) {
+  for (const control of engines) {
+    const report = readReportOf(control)
     const lease = report.leases.find((one) => one.id === id)
-    if (lease !== undefined && (wanted === null || wanted === control)) found.push({ control, lease, report })
+    if (lease !== undefined) found.push({ control, lease, report })
   }
   const [only, another] = found
   if (only === undefined) {

@@ -4,9 +4,9 @@
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { writeAll } from '../linux/files.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
+import { print } from './output.js'
 import { quote } from './shell.js'
 
 const MADE_BY = "# Made by 'holdfast setup'; 'holdfast setup --remove' removes it."
@@ -96,7 +96,7 @@ export function setup(options: SetupOptions): void {
     }
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, content, { mode })
-    writeAll(1, Buffer.from(`${target}: ${use}\n`))
+    print(`${target}: ${use}`)
   }
 }
 

@@ -17,9 +17,17 @@ export class Plan {
     return this
   }
 
-  /** Prints text on the launcher's standard output. */
-  print(text: string): this {
-    return text === '' ? this : this.line("printf '%s' ", Buffer.from(text))
+  /**
+   * Prints text on the launcher's standard output. In a shell of its own, because a shell that could not write
+   * complains in its own words, and tries again at its end.
+   * @param lostExit what the launcher ends with if that cannot be written to.
+   */
+  print(text: string | Buffer, lostExit = 1): this {
+    if (text.length === 0) return this
+    const lost = `echo 'holdfast: standard output cannot be written to: is the disk full?' >&2; exit ${lostExit}`
+    // 141 is SIGPIPE: whoever read has enough of it, as `head` does.
+    const otherwise = ` ) 2>/dev/null || case $? in 141) exit 141 ;; *) ${lost} ;; esac`
+    return this.line("( printf '%s' ", typeof text === 'string' ? Buffer.from(text) : text, otherwise)
   }
 
   exit(code: number): this {

@@ -4,7 +4,7 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { LinuxError, showPath } from '../linux/error.js'
 import { close, open } from '../linux/files.js'
-import { type MountInfo, mountIdOf, readMounts } from '../linux/mounts.js'
+import { mountOf } from '../linux/mounts.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import { pathBytes } from './arguments.js'
 import { CommandError } from './errors.js'
@@ -45,12 +45,6 @@ export function openTargets(files: readonly string[]): Target[] {
     targets.push({ fd, path, control: null })
   }
   return targets
-}
-
-/** The mount that a descriptor leads to. */
-export function mountOf(fd: number): MountInfo | undefined {
-  const id = mountIdOf(fd)
-  return readMounts().find((entry) => entry.id === id)
 }
 
 /** The control directory behind the Holdfast mount that shows this path; null if there is none. */

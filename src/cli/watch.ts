@@ -7,6 +7,7 @@ import { LinuxError, showPath } from '../linux/error.js'
 import { watchMounts, watchPriority } from '../linux/event-loop.js'
 import { writeAll } from '../linux/files.js'
 import { readMounts } from '../linux/mounts.js'
+import { findSilent, tellSilent } from './answering.js'
 import { CommandError } from './errors.js'
 import { below, formatOperation, formatRange, resolve } from './listings.js'
 import { print } from './output.js'
@@ -39,9 +40,13 @@ export async function watch(path: string | undefined, options: WatchOptions): Pr
       print(options.json === true ? JSON.stringify(event) : formatEventLine(event))
     }
   }
+  const silent = findSilent(only === null ? liveEngines() : [only])
+  tellSilent(silent)
+  const isSilent = (engine: string) => silent.some(({ control }) => control === engine)
   const follow = () => {
     const mounts = readMounts()
     for (const control of only === null ? liveEngines(mounts) : [only]) {
+      if (isSilent(control)) continue
       const own = mounts.filter(({ type, source }) => type === DATA_TYPE && source.toString() === control)
       // An engine is seen before its mounts are; when it has been killed, they may be gone.
       if (own.length > 0)
@@ -50,6 +55,7 @@ export async function watch(path: string | undefined, options: WatchOptions): Pr
     }
   }
   follow()
+  if (followed.size === 0 && silent.length > 0) return
   if (followed.size === 0) throw new CommandError("no Holdfast mounts; 'holdfast mount' or 'run' makes one")
   const stop = () => end.abort()
   process.once('SIGINT', stop).once('SIGTERM', stop)

@@ -16,11 +16,13 @@ export { type FuseAbility, probeFuse } from './probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
+  enginePid,
   foreignMounts,
   isAlive,
   isHoldfast,
   isMakeshift,
   liveEngines,
+  ownerOf,
   RunDirectoryError,
   removeDead,
   runDirectory,

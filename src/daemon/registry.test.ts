@@ -20,6 +20,7 @@ import { TestShell } from '../linux/test-shell.js'
 import {
   CONTROL_TYPE,
   DATA_TYPE,
+  enginePid,
   isAlive,
   isHoldfast,
   liveEngines,
@@ -122,6 +123,21 @@ describe('register', () => {
     rmSync(place.control, { recursive: true })
     rmSync(`${place.control}.lock`)
     place.remove()
+  })
+})
+
+describe('enginePid', () => {
+  test('is the process of a place, whoever had it before; null for none, and in another pid namespace', () => {
+    const directory = fresh()
+    writeFileSync(`${directory}/0.lock`, '1 pid:[0]\n\n\n')
+    const place = register(directory)
+    expect(enginePid(place.control)).toBe(process.pid)
+    writeFileSync(`${place.control}.lock`, '1 pid:[0]\n')
+    expect(enginePid(place.control)).toBeNull()
+    writeFileSync(`${place.control}.lock`, '')
+    expect(enginePid(place.control)).toBeNull()
+    place.remove()
+    expect(enginePid(place.control)).toBeNull()
   })
 })
 

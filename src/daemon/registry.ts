@@ -1,7 +1,8 @@
 /**
  * The run directory: which engines there are. Engine N has the control directory `N/`, where its control
  * mount sits, and the file `N.lock`, which it keeps locked while it lives. A lock that can be had belongs to
- * an engine that is dead, whatever /proc or its mount say; asking never touches a mount and so never hangs.
+ * an engine that is dead, whatever /proc or its mount say; asking never touches a mount and so never hangs. In
+ * it stands the engine's pid, for people: nothing is decided by it.
  */
 import {
   accessSync,
@@ -23,6 +24,7 @@ import {
   open,
   openat,
   procFd,
+  readAll,
   statFd,
   statPath,
   tryLock,
@@ -30,6 +32,8 @@ import {
 } from '../linux/files.js'
 import { FusermountError, removeMount } from '../linux/fusermount.js'
 import { type MountInfo, readMounts } from '../linux/mounts.js'
+import { readNamespace } from '../linux/processes.js'
+import * as raw from '../linux/raw.js'
 import { isType, type Statx } from '../linux/stat.js'
 
 export const DATA_TYPE = 'fuse.holdfast'
@@ -197,6 +201,7 @@ export function register(directory = runDirectory()): Registration {
       close(lockFd)
       continue
     }
+    notePid(lockFd)
     mkdirSync(control, { recursive: true, mode: 0o755 })
     const remove = () => {
       removePlace(control)
@@ -204,6 +209,30 @@ export function register(directory = runDirectory()): Registration {
       tidyUpUnlocked(directory)
     }
     return { number, control, remove }
+  }
+}
+
+/** Where there is no room for it, nobody will be told which process it is, and that is all. */
+function notePid(lockFd: number): void {
+  const bytes = Buffer.from(`${process.pid} ${readNamespace('self', 'pid')}\n`)
+  raw.ftruncate(lockFd, 0)
+  raw.write(lockFd, bytes, bytes.length)
+}
+
+/** The process behind a control directory; null if that is not known, or has no number in our pid namespace. */
+export function enginePid(control: string): number | null {
+  let fd: number
+  try {
+    fd = open(`${control}.lock`, c.O_RDONLY | c.O_NONBLOCK)
+  } catch (error) {
+    if (error instanceof LinuxError) return null
+    throw error
+  }
+  try {
+    const [pid = '', namespace] = readAll(fd).toString('latin1').trim().split(' ')
+    return namespace === readNamespace('self', 'pid') ? Number(pid) : null
+  } finally {
+    close(fd)
   }
 }
 
@@ -260,7 +289,7 @@ function isTrusted(mount: MountInfo): boolean {
 }
 
 /** Who mounted it. FUSE shows it in every mount's options. */
-function ownerOf(mount: MountInfo): number | null {
+export function ownerOf(mount: MountInfo): number | null {
   const option = mount.superOptions.find((text) => text.startsWith('user_id='))
   return option === undefined ? null : Number(option.slice('user_id='.length))
 }

@@ -8,6 +8,9 @@ import { Statx } from './stat.js'
 
 export type Path = string | Uint8Array
 
+/** No path is longer, its NUL included. */
+const PATH_MAX = 4096
+
 /** Opens a path relative to `dirfd` (AT_FDCWD for the working directory); close-on-exec always. */
 export function openat(dirfd: number, path: Path, flags: number, mode = 0): number {
   return check(raw.openat(dirfd, cstr(path), flags | c.O_CLOEXEC, mode), 'openat', path)
@@ -49,6 +52,13 @@ export function readlink(path: Path): Buffer {
     const length = check(raw.readlinkat(c.AT_FDCWD, cstr(path), buffer, size), 'readlink', path)
     if (length < size) return buffer.subarray(0, length)
   }
+}
+
+/** The target of the symlink behind an O_PATH descriptor; null if it is none. No file system is asked whether it is. */
+export function readlinkFd(fd: number): Buffer | null {
+  const buffer = Buffer.allocUnsafe(PATH_MAX)
+  const length = raw.readlinkat(fd, cstr(''), buffer, buffer.length)
+  return length < 0 ? null : buffer.subarray(0, length)
 }
 
 /** Reads a whole file, also one of /proc that reports no size. */

@@ -76,6 +76,12 @@ export function attach(treeFd: number, targetFd: number): void {
   check(raw.moveMount(treeFd, cstr(''), targetFd, cstr(''), flags), 'move_mount')
 }
 
+/** The mount that a descriptor leads to. Asks no file system. */
+export function mountOf(fd: number, mounts = readMounts()): MountInfo | undefined {
+  const id = mountIdOf(fd)
+  return mounts.find((mount) => mount.id === id)
+}
+
 /** The id by which mountinfo lists the mount that a descriptor leads to. Asks no file system. */
 export function mountIdOf(fd: number): number {
   const text = readFile(`/proc/self/fdinfo/${fd}`).toString('latin1')

@@ -34,7 +34,12 @@ async function named(name: Buffer): Promise<TestShell> {
 
 describe('readStatus', () => {
   test('says who we are', () => {
-    expect(readStatus(process.pid)).toMatchObject({ tgid: process.pid, parentPid: process.ppid })
+    expect(readStatus(process.pid)).toMatchObject({
+      tgid: process.pid,
+      parentPid: process.ppid,
+      state: 'R',
+      tracerPid: 0,
+    })
     expect(process.getgroups?.()).toEqual(
       expect.arrayContaining([...(readStatus(process.pid)?.groups ?? [])]),
     )

@@ -20,6 +20,10 @@ function readProcess(path: string): Buffer | null {
 export interface ProcessStatus {
   readonly tgid: number
   readonly parentPid: number
+  /** One letter of proc(5): `T` is stopped by a signal, `t` by whoever traces it. */
+  readonly state: string
+  /** Who traces it, as a debugger does; 0 for nobody. */
+  readonly tracerPid: number
   /** First 15 bytes of the command name, as text (see `showPath`). */
   readonly command: string
   /** Real, effective, saved, file system. */
@@ -41,6 +45,8 @@ export function readStatus(pid: number): ProcessStatus | null {
   return {
     tgid: Number(fields.get('Tgid')),
     parentPid: Number(fields.get('PPid')),
+    state: (fields.get('State') ?? '').slice(0, 1),
+    tracerPid: Number(fields.get('TracerPid')),
     command: showPath(Buffer.from(fields.get('Name') ?? '', 'latin1')),
     uids: numbers('Uid'),
     groups: numbers('Groups'),
