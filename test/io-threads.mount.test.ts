@@ -11,7 +11,7 @@ import { createIoThreads, type ThreadedIo } from '../dist/passthrough/io/threads
 
 const WORKER = fileURLToPath(new URL('../dist/passthrough/io/worker.js', import.meta.url))
 
-const ROOT = { uid: 0, gid: 0, umask: 0o22, group: undefined, keepSetid: false }
+const ROOT = { uid: 0, gid: 0, umask: 0o22, group: null, keepSetid: false }
 
 function submitTo(io: ThreadedIo, job: Job): Promise<Finished> {
   return new Promise((resolve) => io.submit(job, resolve))
@@ -25,7 +25,7 @@ test('a thread that is started while another user is served makes things as thos
     return submitTo(io, { kind: 'mkdir', fd, name, mode: 0o755, maker: { ...ROOT, uid: id, gid: id } })
   }
   try {
-    threadIdentity().become(1234, 1234)
+    threadIdentity().become({ uid: 1234, gid: 1234 })
     const results = [made('of-root', 0), made('of-user', 1234)]
     await io.stop()
     expect((await Promise.all(results)).map(({ result }) => result)).toEqual([0, 0])

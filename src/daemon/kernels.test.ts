@@ -294,6 +294,25 @@ describe.each(ROWS)('on FUSE $title', (variant) => {
   })
 
   test.skipIf(!isRoot)(
+    'who takes a setgid bit without group execution depends on the group of the caller, whoever was served before (root)',
+    () => {
+      const inGroup = { ...user, gid: GROUP }
+      for (const [change, make] of Object.entries(CHANGES)) {
+        const { kernel, name, file } = start(variant)
+        for (const [caller, before, mode] of [
+          [user, inGroup, '666'],
+          [inGroup, user, '2666'],
+        ] as const) {
+          chmod(file, 0o2666)
+          kernel.close(kernel.create(`before-${++fileCount}`, c.O_RDWR, 0o644, 0, before), before)
+          make(kernel, name, caller)
+          expect([change, modeOf(file)]).toEqual([change, mode])
+        }
+      }
+    },
+  )
+
+  test.skipIf(!isRoot)(
     'who is in the group of the directory may make a setgid file there, nobody else (root)',
     () => {
       const { kernel, tree } = start(variant)

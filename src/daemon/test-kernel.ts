@@ -297,11 +297,12 @@ export class SimulatedKernel {
   truncate(nodeid: number, size: number, file: OpenedFile | null, caller: Caller): number | bigint {
     const f = FATTR_FLAGS
     let valid = f.FATTR_SIZE | f.FATTR_LOCKOWNER | (file === null ? 0 : f.FATTR_FH)
-    const withoutBits = caller.keepsSetid ? null : this.#modeWithoutSetid(nodeid, caller)
-    if (withoutBits !== null) {
-      if (this.has('FUSE_HANDLE_KILLPRIV_V2')) valid |= f.FATTR_KILL_SUIDGID
-      else valid |= f.FATTR_MODE
-    }
+    const isKilling = !caller.keepsSetid
+    const isToldSo = this.has('FUSE_HANDLE_KILLPRIV_V2')
+    const withoutBits = isKilling && !isToldSo ? this.#modeWithoutSetid(nodeid, caller) : null
+    // Whatever the mode is (fuse_do_setattr).
+    if (isKilling && isToldSo) valid |= f.FATTR_KILL_SUIDGID
+    if (withoutBits !== null) valid |= f.FATTR_MODE
     const fields = { valid, size, fh: file?.fh ?? 0, mode: withoutBits ?? 0 }
     const unique = this.send('SETATTR', caller, nodeid, encodeFields(s.setattrIn, fields))
     return this.answerTo(unique)?.errno ?? unique

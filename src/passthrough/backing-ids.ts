@@ -13,10 +13,17 @@ import * as raw from '../linux/raw.js'
 import type { BackingTree } from './inodes/backing-tree.js'
 import type { Inode, InodeUse } from './inodes/inode-table.js'
 import type { Calls } from './io/calls.js'
-import type { Identity } from './io/identity.js'
+import type { Caller, Identity } from './io/identity.js'
 
 export function useOf(inode: Inode): InodeUse {
-  inode.use ??= { backingId: 0, backingUsers: 0, backingUid: 0, keepsFileOpen: false, daemonUsers: 0 }
+  inode.use ??= {
+    backingId: 0,
+    backingUsers: 0,
+    backingUid: 0,
+    backingGid: 0,
+    keepsFileOpen: false,
+    daemonUsers: 0,
+  }
   return inode.use
 }
 
@@ -64,23 +71,25 @@ export class BackingIds {
 
   /**
    * Counts one more open of the inode through passthrough.
-   * @param uid whose identity the I/O runs with if the id has to be made. It decides who pays for blocks and who
-   *   may use root's reserve. Opens that come while the file is in use share the first one's.
+   * @param opener whose identity the I/O runs with if the id has to be made. It decides who pays for blocks, who
+   *   may use root's reserve, and in whose group a setgid bit may stay. Opens that come while the file is in use share the first one's.
    * @param fd a descriptor of the file to make the id from; -1 for an O_PATH one.
    * @returns the backing id, or 0 if this open's I/O has to come through the daemon.
    */
-  acquire(inode: Inode, uid: number, forWriting: boolean, fd: number): number {
+  acquire(inode: Inode, opener: Caller, forWriting: boolean, fd: number): number {
     const use = useOf(inode)
     if (!this.isEnabled || use.daemonUsers > 0) return 0
     if (use.backingUsers === 0 && use.backingId !== 0) {
       this.idle.delete(inode)
-      if (forWriting && use.backingUid !== uid) this.unregister(use)
+      const isOpeners = use.backingUid === opener.uid && use.backingGid === opener.gid
+      if (forWriting && !isOpeners) this.unregister(use)
     }
     if (use.backingId === 0) {
-      const id = this.register(inode, uid, fd)
+      const id = this.register(inode, opener, fd)
       if (id <= 0) return 0
       use.backingId = id
-      use.backingUid = uid
+      use.backingUid = opener.uid
+      use.backingGid = opener.gid
       use.keepsFileOpen = fd >= 0 || !this.takesPathFd
     }
     use.backingUsers++
@@ -116,16 +125,16 @@ export class BackingIds {
     for (const inode of this.idle) this.dropIdle(inode)
   }
 
-  private register(inode: Inode, uid: number, openFd: number): number {
+  private register(inode: Inode, opener: Caller, openFd: number): number {
     const fd = openFd >= 0 ? openFd : this.fdToRegister(inode)
     if (fd < 0) return fd
     // The kernel does the file's I/O with what this thread is at this moment.
-    this.identity.becomeUser(uid)
+    this.identity.become(opener)
     const result = this.backingOpen(fd)
     if (openFd < 0 && !this.takesPathFd) raw.close(fd)
     if (result === -Errno.EBADF && this.takesPathFd) {
       this.takesPathFd = false
-      return this.register(inode, uid, -1)
+      return this.register(inode, opener, -1)
     }
     // Refused for good: not privileged, or not negotiated. ELOOP: stacked too deep. Others may be momentary.
     if (result === -Errno.EPERM || result === -Errno.ELOOP || result === -Errno.EOPNOTSUPP)

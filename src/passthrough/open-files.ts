@@ -1,6 +1,6 @@
 /** Open file descriptions: what OPEN, CREATE and TMPFILE made and RELEASE ends. */
 
-import type { OpenReply } from '../fuse/api.js'
+import type { OpenReply, RequestInfo } from '../fuse/api.js'
 import { FOPEN_FLAGS } from '../fuse/wire/flags.js'
 import { assert } from '../lib/assert.js'
 import { Errno } from '../lib/errno.js'
@@ -11,6 +11,8 @@ import type { OpenFile } from './gate.js'
 import type { BackingTree } from './inodes/backing-tree.js'
 import type { Inode } from './inodes/inode-table.js'
 import type { Calls, Steps } from './io/calls.js'
+
+type Opener = Pick<RequestInfo, 'pid' | 'uid' | 'gid'>
 
 /** One open of a regular file. */
 export class Handle implements OpenFile {
@@ -102,10 +104,9 @@ export class OpenFiles {
 
   /**
    * Opens a file that exists, without truncating it.
-   * @param uid of the caller.
    * @returns a negative errno if it cannot be opened.
    */
-  *open(inode: Inode, flags: number, pid: number, uid: number): Steps<Handle | number> {
+  *open(inode: Inode, flags: number, opener: Opener): Steps<Handle | number> {
     if (!this.hasRoom()) return -Errno.EMFILE
     // Opened for writing in earnest, even where the I/O will go past us: the file may be append-only, immutable,
     // being executed, or read-only by now, and passthrough would not ask, or fail with EIO. So it would where a
@@ -118,7 +119,7 @@ export class OpenFiles {
       if (fd >= 0) this.calls.close(fd)
       return toRegister
     }
-    const handle = this.begin(fd, inode, flags, pid, uid, false)
+    const handle = this.begin(fd, inode, flags, opener, false)
     if (handle.fd < 0 && !handle.isPassthrough) {
       const dataFd = yield* this.dataFd(handle)
       if (dataFd < 0) {
@@ -135,15 +136,15 @@ export class OpenFiles {
   }
 
   /** Makes a handle for a file that was just created; `fd` belongs to the handle from here on. */
-  openCreated(fd: number, inode: Inode, flags: number, pid: number, uid: number): Handle {
-    return this.add(this.begin(fd, inode, flags, pid, uid, true))
+  openCreated(fd: number, inode: Inode, flags: number, opener: Opener): Handle {
+    return this.add(this.begin(fd, inode, flags, opener, true))
   }
 
   /** @param fd a descriptor of the file, opened with these flags, or -1. */
-  private begin(fd: number, inode: Inode, flags: number, pid: number, uid: number, isNew: boolean): Handle {
+  private begin(fd: number, inode: Inode, flags: number, opener: Opener, isNew: boolean): Handle {
     const forWriting = (flags & c.O_ACCMODE) !== c.O_RDONLY
-    const isPassthrough = this.backingIds.acquire(inode, uid, forWriting, isNew ? fd : -1) > 0
-    const handle = new Handle(this.nextFh++, inode, flags, pid, isPassthrough)
+    const isPassthrough = this.backingIds.acquire(inode, opener, forWriting, isNew ? fd : -1) > 0
+    const handle = new Handle(this.nextFh++, inode, flags, opener.pid, isPassthrough)
     if (!isPassthrough) {
       handle.fd = fd
       // Counted before it is open: nobody else may open it past the daemon meanwhile.

@@ -849,10 +849,26 @@ def root_keeps_a_setgid_bit_without_group_execution(d):
     except OSError as error:
         assert error.errno == errno.EPERM
     assert mode(f'{d}/f') == 0o6755
-    # Anybody else loses it, unless he is in the group.
-    os.chmod(f'{d}/f', 0o2666)
-    child(lambda: os.truncate(f'{d}/f', 5), STRANGER + 1)
-    assert mode(f'{d}/f') == 0o666
+    # Anybody else takes it away, unless he is in the group; and it does not count who was served just before.
+    def opened(action):
+        def inside():
+            fd = os.open(f'{d}/f', os.O_WRONLY)
+            action(fd)
+            os.close(fd)
+
+        return inside
+
+    os.chmod(d, 0o777)
+    for name, change in {
+        'truncate': lambda: os.truncate(f'{d}/f', 5),
+        'write': opened(lambda fd: os.write(fd, b'y')),
+        'fallocate': opened(lambda fd: fallocate(fd, 0, 0, 65536)),
+    }.items():
+        for gid, before, left in ((STRANGER + 1, STRANGER, 0o666), (STRANGER, STRANGER + 1, 0o2666)):
+            os.chmod(f'{d}/f', 0o2666)
+            child(lambda: write(f'{d}/{name}-{gid}'), STRANGER + 2, before)
+            child(change, STRANGER + 1, gid)
+            assert mode(f'{d}/f') == left, f'{name} by group {gid} left {oct(mode(f"{d}/f"))}'
 
 
 @check

@@ -86,7 +86,7 @@ export class Creating {
 
   /** Who makes something without a setgid bit; undefined otherwise. */
   private plainMaker({ uid, gid }: RequestInfo, mode: number, umask: number): Maker | undefined {
-    return (mode & c.S_ISGID) === 0 ? { uid, gid, umask, group: undefined, keepSetid: false } : undefined
+    return (mode & c.S_ISGID) === 0 ? { uid, gid, umask, group: null, keepSetid: false } : undefined
   }
 
   /** Who makes something with a setgid bit in `parent`. */
@@ -170,7 +170,7 @@ export class Creating {
     const entry = tellEntry(this.core, stat, parent, nameBytes(name ?? ''))
     const inode = tree.inodes.get(entry.nodeid)
     if (name === null) this.keepNameless(inode, fd)
-    const handle = files.openCreated(fd, inode, flags, request.pid, request.uid)
+    const handle = files.openCreated(fd, inode, flags, request)
     gate.opened(request, handle)
     return { entry, open: files.reply(handle) }
   }

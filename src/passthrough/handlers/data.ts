@@ -110,7 +110,7 @@ export class Data {
     const offset = (flags & c.O_APPEND) !== 0 && !isFromCache ? AT_END : givenOffset
     const isKilling = (writeFlags & WRITE_FLAGS.FUSE_WRITE_KILL_SUIDGID) !== 0
     const keepSetid = handle.node.hasSetid && keepsSetid(this.core.features, request, isKilling)
-    const writer: Writer = { uid: request.uid, keepSetid }
+    const writer: Writer = { uid: request.uid, gid: request.gid, keepSetid }
     // Whoever opens a file without passthrough has opened it below as well.
     if (handle.fd < 0)
       return this.withFile(request, handle, this.writeTo(handle, offset, new Uint8Array(data), writer))
@@ -160,7 +160,8 @@ export class Data {
 
   /** For operations of which the kernel does not say whether the caller keeps setuid bits. */
   private writer(request: RequestInfo, handle: Handle): Writer {
-    return { uid: request.uid, keepSetid: handle.node.hasSetid && hasCapability(request, c.CAP_FSETID) }
+    const { uid, gid } = request
+    return { uid, gid, keepSetid: handle.node.hasSetid && hasCapability(request, c.CAP_FSETID) }
   }
 
   fallocate(request: RequestInfo, fh: number, offset: number, length: number, mode: number): Answer<Ok> {

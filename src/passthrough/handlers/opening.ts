@@ -62,7 +62,7 @@ export class Opening {
     openFlags: number,
   ): Steps<Answer<OpenReply>> {
     const { files, gate } = this.core
-    const handle = yield* files.open(inode, flags, request.pid, request.uid)
+    const handle = yield* files.open(inode, flags, request)
     if (typeof handle === 'number') return handle
     if ((flags & O_TRUNC) !== 0) return yield* this.openTruncating(request, handle, openFlags)
     gate.opened(request, handle)
@@ -78,7 +78,7 @@ export class Opening {
       file: null,
       operation: 'open-truncate',
       size: 0,
-      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
+      writer: { uid: request.uid, gid: request.gid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: handle.isNonBlocking,
       refused: () => files.release(handle),
       finish: (result) => {
@@ -112,7 +112,7 @@ export class Opening {
       file,
       operation: 'truncate',
       size: args.size,
-      writer: { uid: request.uid, keepSetid: keepsSetid(features, request, isKilling) },
+      writer: { uid: request.uid, gid: request.gid, keepSetid: keepsSetid(features, request, isKilling) },
       nonBlocking: file?.isNonBlocking ?? false,
       *finish(result) {
         if (result < 0) return result
@@ -178,12 +178,12 @@ export class Opening {
    * What `keepSize` does to a file whose bytes are protected, without any size in it: nothing keeps the holder of a
    * lease from having written since the file was looked at, and those bytes must not go.
    */
-  private *touch(inode: Inode, { keepSetid }: Writer): Steps<number> {
+  private *touch(inode: Inode, writer: Writer): Steps<number> {
     const { calls, tree } = this.core
     const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
     // A change to nobody and no group takes setuid bits away.
-    const owner = keepSetid ? null : { uid: UNCHANGED, gid: UNCHANGED }
+    const owner = writer.keepSetid ? null : { uid: UNCHANGED, gid: UNCHANGED, giver: writer }
     // Both times: that takes no more than the right to write to the file.
     const job = { kind: 'set-attributes', fd, owner, mode: null, times: TIMES_NOW } as const
     return (calls.here(job) ?? (yield job)).result
@@ -194,7 +194,7 @@ export class Opening {
     const { calls, tree, stat } = this.core
     const looked = yield* tree.stat(inode)
     if (looked < 0) return looked
-    const writer: Writer = { uid: wanted.uid, keepSetid: wanted.keepSetid && hasSetidBits(stat.mode) }
+    const writer: Writer = { ...wanted, keepSetid: wanted.keepSetid && hasSetidBits(stat.mode) }
     const isBig = Math.min(stat.size - size, stat.blocks * 512) > BIG_TRUNCATION_BYTES
     const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd

@@ -59,7 +59,7 @@ export class SettingAttributes {
     if (fd < 0) return fd
     // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
     const touches = (args.valid & SETTABLE) === 0 && (yield* this.mayClearSetid(request, fd))
-    const job = this.change(fd, args, touches)
+    const job = this.change(request, fd, args, touches)
     if (job !== null) {
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
@@ -70,13 +70,14 @@ export class SettingAttributes {
   }
 
   /** @returns null if there is nothing to do. */
-  private change(fd: number, args: SetattrArgs, touches: boolean): Job | null {
+  private change(request: RequestInfo, fd: number, args: SetattrArgs, touches: boolean): Job | null {
     const { valid } = args
     const owner =
       touches || (valid & (f.FATTR_UID | f.FATTR_GID)) !== 0
         ? {
             uid: (valid & f.FATTR_UID) !== 0 ? args.uid : UNCHANGED,
             gid: (valid & f.FATTR_GID) !== 0 ? args.gid : UNCHANGED,
+            giver: { uid: request.uid, gid: request.gid },
           }
         : null
     // The kernel has taken the setgid bit out already if the caller may not set it.

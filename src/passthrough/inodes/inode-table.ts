@@ -40,6 +40,7 @@ export interface InodeUse {
   backingUsers: number
   /** Whose identity its I/O runs with. */
   backingUid: number
+  backingGid: number
   /** Was it made from a descriptor that reads or writes? Then the file is open as long as the id exists. */
   keepsFileOpen: boolean
   /** Opens whose I/O comes through the daemon. */

@@ -1,12 +1,13 @@
 /**
- * Who the file system thread is towards the backing file system.
+ * Who a thread is towards the backing file system.
  *
  * Permission is the kernel's business (`default_permissions`): before a request reaches us it has been checked
  * against the caller. What we do for callers therefore needs no permission checks of its own, and the thread
  * keeps its capabilities. But a new file belongs to somebody, inherits groups and loses mode bits depending on
- * who makes it; and ext4 lends root's reserved blocks to whoever has fsuid 0 or CAP_SYS_RESOURCE. So the thread
- * takes on the ids of the caller where they matter, and never has CAP_SYS_RESOURCE. CAP_FSETID, which keeps
- * setuid bits alive through writes and truncations, is raised only around single calls.
+ * who makes it; a file that is written loses its setgid bit depending on the writer's groups; and ext4 lends reserved
+ * blocks to whoever has fsuid 0, CAP_SYS_RESOURCE, or a group of the administrator's choice. So the thread takes on the
+ * ids of the caller where they matter, and never has CAP_SYS_RESOURCE. CAP_FSETID, which keeps setuid bits alive
+ * through writes and truncations, is raised only around single calls.
  *
  * The ids stay until somebody else's are needed: one user's work switches once. Everything here is per thread
  * (raw system calls), but for the umask, which is the whole process's.
@@ -39,6 +40,12 @@ class ThreadCapabilities {
   }
 }
 
+/** Whoever something is done for. */
+export interface Caller {
+  readonly uid: number
+  readonly gid: number
+}
+
 export class Identity {
   /** An ordinary user's daemon serves that user only: it has nobody else to become. */
   private readonly isPrivileged: boolean
@@ -68,38 +75,33 @@ export class Identity {
     this.capabilities?.apply()
   }
 
-  /** Takes on the ids that own what is made next. */
-  become(uid: number, gid: number): void {
+  /**
+   * Takes on the ids of whoever something is done for: all of them, since one that is left from somebody else would
+   * decide whose bits stay and whose blocks are taken.
+   * @param group the only supplementary group, null for none; it decides whether a new file may have the setgid bit.
+   */
+  become({ uid, gid }: Caller, group: number | null = null): void {
     if (!this.isPrivileged) return
     if (gid !== this.gid) {
       raw.setfsgid(gid)
       this.gid = gid
     }
-    this.becomeUser(uid)
-  }
-
-  /** Only the user, which is what block reservation and quotas look at. */
-  becomeUser(uid: number): void {
-    if (!this.isPrivileged || uid === this.uid) return
+    const wanted = group ?? -1
+    if (wanted !== this.group) {
+      if (wanted >= 0) this.groupBytes.writeUInt32LE(wanted, 0)
+      check(raw.setgroups(wanted < 0 ? 0 : 1, this.groupBytes), 'setgroups')
+      this.group = wanted
+    }
+    if (uid === this.uid) return
     raw.setfsuid(uid)
     this.uid = uid
     // The kernel lowers file capabilities when fsuid leaves 0, and raises them all when it returns.
     this.capabilities?.apply()
   }
 
-  /** The only supplementary group; it decides whether a new file may have the setgid bit. */
-  setGroup(group: number | null): void {
-    const wanted = group ?? -1
-    if (!this.isPrivileged || wanted === this.group) return
-    if (wanted >= 0) this.groupBytes.writeUInt32LE(wanted, 0)
-    check(raw.setgroups(wanted < 0 ? 0 : 1, this.groupBytes), 'setgroups')
-    this.group = wanted
-  }
-
   /** Back to what the process is, before anything outside of the backing file system is made. */
   becomeDaemon(): void {
-    this.become(0, 0)
-    this.setGroup(null)
+    this.become({ uid: 0, gid: 0 })
     if (this.daemonUmask >= 0) this.setUmask(this.daemonUmask)
   }
 

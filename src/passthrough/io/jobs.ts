@@ -8,7 +8,7 @@ import { type Extents, extentsOf } from '../../linux/extents.js'
 import { addressOf } from '../../linux/libc.js'
 import * as raw from '../../linux/raw.js'
 import { STATFS_SIZE, STATX_BASIC_STATS, STATX_BTIME, STATX_SIZE, Statx } from '../../linux/stat.js'
-import { type Identity, threadIdentity } from './identity.js'
+import { type Caller, type Identity, threadIdentity } from './identity.js'
 
 /** A directory, by descriptor, and a name in it with one character per byte. */
 interface Place {
@@ -93,12 +93,13 @@ export type Job =
       readonly newName: string
       readonly flags: number
       /** Whose a whiteout is. */
-      readonly maker: Pick<Maker, 'uid' | 'gid'> | null
+      readonly maker: Caller | null
     } & Place)
   | {
       readonly kind: 'set-attributes'
       readonly fd: number
-      readonly owner: { readonly uid: number; readonly gid: number } | null
+      /** And who gives the file away: the setgid bit may stay for who is in its group. */
+      readonly owner: { readonly uid: number; readonly gid: number; readonly giver: Caller } | null
       readonly mode: number | null
       /** Two struct timespec, as utimensat(2) takes them. */
       readonly times: Uint8Array | null
@@ -133,23 +134,20 @@ export type Job =
   | { readonly kind: 'flags'; readonly fd: number; readonly command: number; readonly argument: Uint8Array }
 
 /** Whose blocks are taken, and whether setuid bits survive the change. */
-export interface Writer {
-  readonly uid: number
+export interface Writer extends Caller {
   readonly keepSetid: boolean
 }
 
 /** Whose something new is, and what it may be. */
-export interface Maker {
-  readonly uid: number
-  readonly gid: number
+export interface Maker extends Caller {
   readonly umask: number
-  /** The only supplementary group, null for none; undefined where it does not matter. */
-  readonly group: number | null | undefined
+  /** The only supplementary group, null for none. */
+  readonly group: number | null
   readonly keepSetid: boolean
 }
 
 /** Who changes an ACL, and so perhaps loses the setgid bit; null keeps it. */
-export type Setter = Pick<Maker, 'uid' | 'gid'> | 'keeps setgid'
+export type Setter = Caller | 'keeps setgid'
 
 export interface JobResult {
   readonly result: number
@@ -183,7 +181,7 @@ function offsetBytes(offset: number): Buffer {
 
 /** Does something to a file as this writer. */
 export function asWriter(identity: Identity, writer: Writer, action: () => number): number {
-  identity.becomeUser(writer.uid)
+  identity.become(writer)
   return writer.keepSetid ? identity.keepingSetid(action) : action()
 }
 
@@ -284,8 +282,7 @@ export function statDescriptor(fd: number, stat: Statx): number {
 
 function asMaker(identity: Identity, maker: Maker, call: () => number): number {
   identity.setUmask(maker.umask)
-  identity.become(maker.uid, maker.gid)
-  if (maker.group !== undefined) identity.setGroup(maker.group)
+  identity.become(maker, maker.group)
   return maker.keepSetid ? identity.keepingSetid(call) : call()
 }
 
@@ -293,8 +290,7 @@ function asSetter(identity: Identity, setter: Setter | null, call: () => number)
   if (setter === null) return call()
   if (setter === 'keeps setgid') return identity.keepingSetid(call)
   // Who sets it is not in the file's group: neither may we be, who are in group 0 otherwise.
-  identity.become(setter.uid, setter.gid)
-  identity.setGroup(null)
+  identity.become(setter)
   return call()
 }
 
@@ -461,7 +457,7 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
     }
     case 'rename': {
       const { maker, flags } = job
-      if (maker !== null) identity.become(maker.uid, maker.gid)
+      if (maker !== null) identity.become(maker)
       const [name, newName] = [nulEnded(nameBytes, job.name), nulEnded(otherBytes, job.newName)]
       return raw.renameat2(job.fd, name, job.newFd, newName, flags)
     }
@@ -485,7 +481,10 @@ function numberOf(job: Numbered, identity: Identity, stat: Statx): number {
 function setAttributes(job: Extract<Job, { kind: 'set-attributes' }>, identity: Identity): number {
   const { fd, owner, mode, times } = job
   let result = 0
-  if (owner !== null) result = raw.fchownat(fd, EMPTY_PATH, owner.uid, owner.gid, c.AT_EMPTY_PATH)
+  if (owner !== null) {
+    identity.become(owner.giver)
+    result = raw.fchownat(fd, EMPTY_PATH, owner.uid, owner.gid, c.AT_EMPTY_PATH)
+  }
   if (result === 0 && mode !== null) {
     // chmod(2) has no form that takes an O_PATH descriptor on older kernels.
     const chmod = () => raw.fchmodat(c.AT_FDCWD, pathOf(fd), mode, 0)
