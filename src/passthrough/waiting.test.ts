@@ -114,6 +114,24 @@ function lookup(name: string) {
   return ask(ROOT_NODEID, (request) => fileSystem.lookup?.(request, zEnded(name)))
 }
 
+function chmod(nodeid: number, mode: number) {
+  const args = {
+    valid: FATTR_FLAGS.FATTR_MODE,
+    fh: null,
+    size: 0,
+    atime: 0,
+    mtime: 0,
+    ctime: 0,
+    atimeNsec: 0,
+    mtimeNsec: 0,
+    ctimeNsec: 0,
+    mode,
+    uid: 0,
+    gid: 0,
+  }
+  return ask(nodeid, (request) => fileSystem.setattr?.(request, args))
+}
+
 /** The node id of a file of the directory that the kernel has looked up. */
 function known(name: string): number {
   const asked = lookup(name)
@@ -184,25 +202,31 @@ describe('an answer that is older than a change', () => {
     const nodeid = known('a')
     const looked = ask(nodeid, (request) => fileSystem.getattr?.(request, null))
     const tell = io.makeUpTo('stat-at')
-    const args = {
-      valid: FATTR_FLAGS.FATTR_MODE,
-      fh: null,
-      size: 0,
-      atime: 0,
-      mtime: 0,
-      ctime: 0,
-      atimeNsec: 0,
-      mtimeNsec: 0,
-      ctimeNsec: 0,
-      mode: 0o104755,
-      uid: 0,
-      gid: 0,
-    }
-    ask(nodeid, (request) => fileSystem.setattr?.(request, args))
+    chmod(nodeid, 0o104755)
     io.finish()
     tell()
     io.finish()
     expect(looked.answer).toMatchObject({ attr: { mode: 0o104755 } })
+  })
+
+  // See `statNow`.
+  test.each([
+    ['set-attributes', (nodeid: number) => chmod(nodeid, 0o100600)],
+    [
+      'link',
+      (nodeid: number) => ask(ROOT_NODEID, (request) => fileSystem.link?.(request, nodeid, zEnded('b'))),
+    ],
+  ] as const)('to %s does not say the size from before an open with O_TRUNC', (kind, change) => {
+    writeFileSync(path.join(directory, 'a'), 'old')
+    const nodeid = known('a')
+    const changed = change(nodeid)
+    io.makeUpTo(kind)()
+    const tell = io.makeUpTo('stat')
+    ask(nodeid, (request) => fileSystem.open?.(request, O_WRONLY | O_TRUNC, 0))
+    io.finish()
+    tell()
+    io.finish()
+    expect(changed.answer).toMatchObject({ attr: { size: 0 } })
   })
 })
 

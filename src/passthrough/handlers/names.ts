@@ -213,7 +213,7 @@ export class Names {
     try {
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
-      const looked = tree.statFdHere(fileFd) ?? (yield* tree.statFd(fileFd))
+      const looked = yield* tree.statNow(inode)
       return looked < 0 ? looked : tellEntry(this.core, stat, parent, nameBytes(name))
     } finally {
       tree.nameChangesUnderWay--

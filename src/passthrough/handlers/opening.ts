@@ -171,7 +171,9 @@ export class Opening {
     const fd = yield* tree.openFile(inode, O_WRONLY | O_NONBLOCK)
     if (fd < 0) return fd
     const job = { kind: 'ftruncate', fd, size, writer, closeAfter: true } as const
-    return (calls.here(job) ?? (yield job)).result
+    const { result } = calls.here(job) ?? (yield job)
+    inode.changeCount++
+    return result
   }
 
   /**
@@ -199,6 +201,8 @@ export class Opening {
     const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
     const job = { kind: 'truncate', fd, size, writer } as const
-    return ((isBig ? undefined : calls.here(job)) ?? (yield job)).result
+    const { result } = (isBig ? undefined : calls.here(job)) ?? (yield job)
+    inode.changeCount++
+    return result
   }
 }

@@ -32,16 +32,11 @@ export class SettingAttributes {
     return calls.serve(request, tree, this.lookAt(inode), inode)
   }
 
-  private *lookAt(inode: Inode): Steps<Answer<AttrReply>> {
-    for (;;) {
-      const { modeChangeCount } = inode
-      const looked = yield* this.core.tree.stat(inode)
-      // What is older than a chmod(2) that is over would have setuid bits forgotten.
-      if (inode.modeChangeCount === modeChangeCount) return this.seen(looked, inode)
-    }
+  private *lookAt(inode: Inode): Steps<AttrReply | Failure> {
+    return this.seen(yield* this.core.tree.statNow(inode), inode)
   }
 
-  private seen(looked: number, inode: Inode): Answer<AttrReply> {
+  private seen(looked: number, inode: Inode): AttrReply | Failure {
     const { stat, options } = this.core
     return looked < 0 ? looked : attrReply(inode, stat, options)
   }
@@ -54,7 +49,7 @@ export class SettingAttributes {
 
   /** The change time is the file system's own business (FATTR_CTIME is for those that keep it in the kernel). */
   *apply(request: RequestInfo, inode: Inode, args: SetattrArgs): Steps<AttrReply | Failure> {
-    const { calls, tree, stat, options } = this.core
+    const { calls, tree } = this.core
     const fd = tree.fdAtHand(inode) ?? (yield* tree.pathFd(inode))
     if (fd < 0) return fd
     // Nothing to set is a chown(2) to nobody and no group, which moves the change time and clears setuid bits.
@@ -63,10 +58,9 @@ export class SettingAttributes {
     if (job !== null) {
       const { result } = calls.here(job) ?? (yield job)
       if (result < 0) return result
-      inode.modeChangeCount++
+      inode.changeCount++
     }
-    const looked = tree.statFdHere(fd) ?? (yield* tree.statFd(fd))
-    return looked < 0 ? looked : attrReply(inode, stat, options)
+    return yield* this.lookAt(inode)
   }
 
   /** @returns null if there is nothing to do. */

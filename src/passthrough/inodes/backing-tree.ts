@@ -255,6 +255,19 @@ export class BackingTree implements InodeHome {
   }
 
   /**
+   * As `stat`, but never older than a change of mode or size that is over. The kernel takes the size in the answer to
+   * LINK (older ones: to SETATTR, too) for the newest there is, though an open with O_TRUNC, which waits for no lock of
+   * the file, may have been answered before it; and a mode older than a chmod(2) would have setuid bits forgotten.
+   */
+  *statNow(inode: Inode): Steps<number> {
+    for (;;) {
+      const { changeCount } = inode
+      const looked = this.statHere(inode) ?? (yield* this.stat(inode))
+      if (inode.changeCount === changeCount) return looked
+    }
+  }
+
+  /**
    * Finds out what stat says of the file: by descriptor if there is one, else by name, which saves opening it.
    * Gives 0 or a negative errno.
    */

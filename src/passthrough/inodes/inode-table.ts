@@ -64,8 +64,8 @@ export class Inode implements FileNode, FdHolder {
   lateFds: number[] | null = null
   /** Of a directory: counts names that were taken away or moved through us. */
   nameChangeCount = 0
-  /** Counts changes of its mode through us. */
-  modeChangeCount = 0
+  /** Counts changes of its mode and size through us. */
+  changeCount = 0
   /** Counts changes of its extended attributes through us. */
   xattrChangeCount = 0
   fd = -1
