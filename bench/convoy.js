@@ -169,6 +169,12 @@ export function formatConvoy(rows) {
 
 /** `npm run bench:convoy -- [--quick]`, in namespaces of its own. */
 async function main() {
+  // What is mounted, and every process, goes with them: outside it would stay.
+  if (process.pid !== 1) {
+    console.error("bench/convoy.js: runs in namespaces of its own; start it with 'npm run bench:convoy'")
+    process.exitCode = 2
+    return
+  }
   const isQuick = process.argv.includes('--quick')
   const root = mkdtempSync(path.join(tmpdir(), 'holdfast-convoy-'))
   const world = await makeWorld(root, { withPlain: false, counting: false })

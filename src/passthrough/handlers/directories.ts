@@ -24,8 +24,10 @@ import { type Changed, ListingPolicy } from './listing-policy.js'
 import { nameString } from './names.js'
 
 const BATCH_BYTES = 32 << 10
-/** A program may ask for a megabyte of names at once; the others would wait until all of them are looked at. */
-const ENTRIES_PER_REPLY_MAX = 512
+/** A program may ask for a megabyte of names at once; the others would wait until it has them all. */
+const NAMES_PER_REPLY_MAX = 4096
+/** Looking at an entry takes longer than copying it. */
+const LOOKED_AT_PER_REPLY_MAX = 512
 /** How many entries an io thread looks at in one go: about as many as the kernel takes at once. */
 const LOOK_COUNT = 32
 const NOTHING = Buffer.alloc(0)
@@ -234,7 +236,8 @@ export class Directories {
   ): Steps<Answer<Ok>> {
     const { calls } = this.core
     handle.seek(offset)
-    for (let count = 0; count < ENTRIES_PER_REPLY_MAX; count++) {
+    const countMax = looks === null ? NAMES_PER_REPLY_MAX : LOOKED_AT_PER_REPLY_MAX
+    for (let count = 0; count < countMax; count++) {
       const job = handle.toFill()
       if (job !== null) {
         if (looks !== null) looks.results = null
