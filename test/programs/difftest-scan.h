@@ -62,7 +62,7 @@ static bool differs(struct timespec a, struct timespec b) {
   return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
 }
 
-enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_COPY, SCAN_REPORT_SPLICE, SCAN_REPORT_FLAGS };
+enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_COPY, SCAN_REPORT_FLAGS };
 static enum scan_kind scanning;
 
 /* LIMITS: "the source of copy_file_range", "cached reads", and listings that the kernel has kept. */

@@ -326,7 +326,6 @@ static bool step(uint64_t seed, int index, bool always_scans, struct failure *fa
   }
   enum scan_kind kind = SCAN_REPORT;
   if (strcmp(call->name, "copy_file_range") == 0) kind = SCAN_REPORT_COPY;
-  if (strcmp(call->name, "sendfile") == 0 || strcmp(call->name, "splice") == 0) kind = SCAN_REPORT_SPLICE;
   // LIMITS: "the change time after chattr".
   if (strcmp(call->name, "ioctl") == 0) kind = SCAN_REPORT_FLAGS;
   if (watched && !scan_both(kind, "times", failure)) return false;
