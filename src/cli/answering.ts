@@ -108,7 +108,8 @@ export function tellSilent(engines: readonly SilentEngine[]): void {
 export function silentEngineOf(mount: MountInfo | undefined): SilentEngine | null {
   if (mount?.type !== DATA_TYPE) return null
   const control = mount.source.toString()
-  return liveEngines().includes(control) ? (findSilent([control])[0] ?? null) : null
+  if (!known.has(control) && !liveEngines().includes(control)) return null
+  return findSilent([control])[0] ?? null
 }
 
 /** Throws a CommandError if this mount is served by an engine that does not answer. */

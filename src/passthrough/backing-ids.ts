@@ -72,7 +72,8 @@ export class BackingIds {
   /**
    * Counts one more open of the inode through passthrough.
    * @param opener whose identity the I/O runs with if the id has to be made. It decides who pays for blocks, who
-   *   may use root's reserve, and in whose group a setgid bit may stay. Opens that come while the file is in use share the first one's.
+   *   may use root's reserve, and in whose group a setgid bit may stay. Opens that come while the file is in use share
+   *   the first one's.
    * @param fd a descriptor of the file to make the id from; -1 for an O_PATH one.
    * @returns the backing id, or 0 if this open's I/O has to come through the daemon.
    */

@@ -62,13 +62,13 @@ static bool differs(struct timespec a, struct timespec b) {
   return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
 }
 
-enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_COPY, SCAN_REPORT_FLAGS };
+enum scan_kind { SCAN_TREE, SCAN_TREE_BLOCKS, SCAN_MARK, SCAN_REPORT, SCAN_REPORT_COPY, SCAN_REPORT_READ_DIR, SCAN_REPORT_FLAGS };
 static enum scan_kind scanning;
 
-/* LIMITS: "the source of copy_file_range", "cached reads", and listings that the kernel has kept. */
+/* LIMITS: "the source of copy_file_range", "sendfile and splice from a directory", "listings", and "cached reads". */
 static bool ignores_reading(mode_t mode) {
   if (!passthrough && S_ISREG(mode)) return true;
-  return scanning == SCAN_REPORT_COPY || S_ISDIR(mode);
+  return scanning == SCAN_REPORT_COPY || (scanning == SCAN_REPORT_READ_DIR && S_ISDIR(mode));
 }
 
 static void scan_times(const struct stat *info, const char *path) {

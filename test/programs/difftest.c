@@ -325,6 +325,9 @@ static bool step(uint64_t seed, int index, bool always_scans, struct failure *fa
     return false;
   }
   enum scan_kind kind = SCAN_REPORT;
+  static const char *const read_dir[] = {"sendfile", "splice", "getdents", "list", "list changing", "seekdir"};
+  for (size_t i = 0; i < sizeof read_dir / sizeof *read_dir; i++)
+    if (strcmp(call->name, read_dir[i]) == 0) kind = SCAN_REPORT_READ_DIR;
   if (strcmp(call->name, "copy_file_range") == 0) kind = SCAN_REPORT_COPY;
   // LIMITS: "the change time after chattr".
   if (strcmp(call->name, "ioctl") == 0) kind = SCAN_REPORT_FLAGS;

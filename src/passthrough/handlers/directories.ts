@@ -20,7 +20,7 @@ import type { Core } from '../core.js'
 import type { Inode } from '../inodes/inode-table.js'
 import type { Steps } from '../io/calls.js'
 import type { Job, JobResult } from '../io/jobs.js'
-import { type Changed, ListingPolicy } from './listing-policy.js'
+import { type Changed, ListingPolicy } from '../listing-policy.js'
 import { nameString } from './names.js'
 
 const BATCH_BYTES = 32 << 10
@@ -47,9 +47,9 @@ class DirectoryHandle {
   private start = 0n
   /** Where to go before more is read; null to go on. */
   private sought: bigint | null = null
-  /** What was asked for after the beginning: with attributes, and without. */
-  plusCount = 0
-  plainCount = 0
+  /** Was more asked for than the beginning, and attributes with it? */
+  isLong = false
+  isLookedAt = false
   /** In milliseconds since 1970. */
   readonly openedMs: number
   /** May the kernel hand out what it has kept of an earlier listing? */
@@ -183,10 +183,9 @@ export class Directories {
   }
 
   private *changed(fd: number): Steps<Changed | null> {
-    const { calls, stat } = this.core
-    const job = { kind: 'stat', fd } as const
-    const { result } = calls.here(job) ?? (yield job)
-    return result < 0 ? null : { mtime: stat.mtime, ctime: stat.ctime }
+    const { tree, stat } = this.core
+    const looked = yield* tree.statFd(fd)
+    return looked < 0 ? null : { mtime: stat.mtime, ctime: stat.ctime }
   }
 
   releasedir(fh: number): Answer<Ok> {
@@ -201,14 +200,14 @@ export class Directories {
 
   readdir(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryWriter): Answer<Ok> {
     const handle = this.handle(fh)
-    if (offset !== 0n) handle.plainCount++
+    if (offset !== 0n) handle.isLong = true
     return this.list(request, handle, offset, () => writer.addDirent64(handle.batch, handle.next), null)
   }
 
   readdirplus(request: RequestInfo, fh: number, offset: bigint, writer: DirectoryPlusWriter): Answer<Ok> {
     const { options } = this.core
     const handle = this.handle(fh)
-    if (offset !== 0n) handle.plusCount++
+    if (offset !== 0n) handle.isLong = handle.isLookedAt = true
     const validMs = Math.min(options.entryValidMs, options.attrValidMs)
     const looks: Looks = { results: null, next: 0, toldSinceMs: options.nowMs() - validMs / 2 }
     return this.list(request, handle, offset, () => this.addPlus(handle, writer, looks), looks)
@@ -257,12 +256,12 @@ export class Directories {
 
   /** The end was reached. The first part of every listing comes with attributes: it says nothing. */
   private *listed(handle: DirectoryHandle): Steps<void> {
-    const { inode, fd, plusCount, plainCount, openedMs, isFromMemory } = handle
-    if (plusCount + plainCount === 0) return
+    const { inode, fd, openedMs } = handle
+    if (!handle.isLong || !this.mayKeep()) return
     inode.listing ??= new ListingPolicy()
-    if (plusCount > 0) inode.listing.listedWithAttributes()
+    if (handle.isLookedAt) inode.listing.listedWithAttributes()
     // What the kernel has by now is of several listings.
-    else if (isFromMemory) inode.listing.forgetKept()
+    else if (handle.isFromMemory) inode.listing.forgetKept()
     else {
       const changed = yield* this.changed(fd)
       if (changed !== null) inode.listing.listedPlainly(changed, openedMs)
@@ -312,8 +311,7 @@ export class Directories {
 
   private look(fd: number, nameZ: Buffer): number {
     const { calls } = this.core
-    const job = () => ({ kind: 'stat-at', fd, name: nameString(nameZ) }) as const
-    return calls.statAtHere(fd, nameZ) ?? calls.now(job()).result
+    return calls.statAtHere(fd, nameZ) ?? calls.now({ kind: 'stat-at', fd, name: nameString(nameZ) }).result
   }
 
   fsyncdir(request: RequestInfo, fh: number, dataOnly: boolean): Answer<Ok> {

@@ -3,7 +3,7 @@ import { assert } from '../../lib/assert.js'
 import { S_IFDIR } from '../../linux/constants.js'
 import type { Statx } from '../../linux/stat.js'
 import type { FileNode } from '../gate.js'
-import type { ListingPolicy } from '../handlers/listing-policy.js'
+import type { ListingPolicy } from '../listing-policy.js'
 import type { FdHolder } from './fd-cache.js'
 import { type Chunk, D, DEVICE_SHIFT, FLAG, InodeRecords, TYPE_SHIFT, W } from './inode-records.js'
 

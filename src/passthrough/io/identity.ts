@@ -115,17 +115,16 @@ export class Identity {
 
   /** Runs `action` with the right to set and to keep setuid and setgid bits, as callers with CAP_FSETID have. */
   keepingSetid<T>(action: () => T): T {
-    this.capabilities?.apply({ extra: 1 << CAP_FSETID })
-    try {
-      return action()
-    } finally {
-      this.capabilities?.apply()
-    }
+    return this.withChanged({ extra: 1 << CAP_FSETID }, action)
   }
 
   /** Runs `action` without the right to see what only administrators may. */
   asNoAdministrator<T>(action: () => T): T {
-    this.capabilities?.apply({ without: 1 << CAP_SYS_ADMIN })
+    return this.withChanged({ without: 1 << CAP_SYS_ADMIN }, action)
+  }
+
+  private withChanged<T>(change: Parameters<ThreadCapabilities['apply']>[0], action: () => T): T {
+    this.capabilities?.apply(change)
     try {
       return action()
     } finally {

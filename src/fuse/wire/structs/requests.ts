@@ -1,5 +1,16 @@
 /** What follows the header of each request. Field names are those of fuse.h; versions are when it changed. */
-import { big64, fileOffset, pad32, pad64, seconds, seekOffset, u32, u64, unused } from '../fields.js'
+import {
+  big64,
+  type Field,
+  fileOffset,
+  pad32,
+  pad64,
+  seconds,
+  seekOffset,
+  u32,
+  u64,
+  unused,
+} from '../fields.js'
 import { struct } from '../struct.js'
 import { fileLock } from './common.js'
 
@@ -56,25 +67,19 @@ export const flushIn = struct('fuse_flush_in', 24, {
   padding: pad32,
   lock_owner: big64,
 })
-export const readIn = struct('fuse_read_in', 40, {
-  fh: u64,
-  offset: fileOffset,
-  size: u32,
-  read_flags: u32,
-  lock_owner: big64,
-  flags: u32,
-  padding: pad32,
-})
+const read = <T>(offset: Field<T>) =>
+  struct('fuse_read_in', 40, {
+    fh: u64,
+    offset,
+    size: u32,
+    read_flags: u32,
+    lock_owner: big64,
+    flags: u32,
+    padding: pad32,
+  })
+export const readIn = read(fileOffset)
 /** READDIR and READDIRPLUS: a place in a directory, which file systems number as they like. */
-export const readdirIn = struct('fuse_read_in', 40, {
-  fh: u64,
-  offset: big64,
-  size: u32,
-  read_flags: u32,
-  lock_owner: big64,
-  flags: u32,
-  padding: pad32,
-})
+export const readdirIn = read(big64)
 /** Followed by `size` bytes. */
 export const writeIn = struct('fuse_write_in', 40, {
   fh: u64,

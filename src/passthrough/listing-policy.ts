@@ -4,7 +4,7 @@
  * at once. So it may where nobody looks at entries. And it may not if the directory has changed since, also where the
  * kernel could not see that from the time of the last change. Pure.
  */
-import type { Timestamp } from '../../linux/stat.js'
+import type { Timestamp } from '../linux/stat.js'
 
 /** Clocks of file systems tick so seldom that a change may have the time of something that happened before it. */
 export const SETTLED_MS = 2000
