@@ -17,7 +17,7 @@ const HELP = `Usage: npm run difftest -- [option...]
   --seed N                   start from this seed (default: the time)
   --passthrough              only with I/O past the daemon
   --no-passthrough           only with I/O through the daemon
-  --only I,J,...             repeat these steps of the sequence with that seed
+  --only=I,J,...             repeat these steps of the sequence with that seed
   --sequences N              end after N sequences of 300 steps
   --differences N            go on until N differences have been found
   --list                     print every step
@@ -59,10 +59,8 @@ function command(passthrough, seconds) {
   }
   const again = `npm run difftest -- --backing ${values.backing} ${passthrough ? '--passthrough' : '--no-passthrough'}`
   const options = [...common, '--differences', values.differences, '--again', `'${again}'`]
-  for (const name of /** @type {const} */ (['only', 'sequences'])) {
-    const value = values[name]
-    if (value !== undefined) options.push(`--${name}`, value)
-  }
+  if (values.only !== undefined) options.push(`--only=${values.only}`)
+  if (values.sequences !== undefined) options.push('--sequences', values.sequences)
   if (values.list) options.push('--list')
   if (!passthrough) options.push('--through-daemon')
   if (values.native) options.push('--native')

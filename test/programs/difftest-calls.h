@@ -245,8 +245,8 @@ static void call_pwritev2(void) {
   struct iovec vector[5];
   int fd = draw_slot(), count, flags = PICK(all);
   long long offset = draw_offset();
-  // LIMITS: "O_APPEND taken away".
-  if (passthrough && flags == 0x20) flags = 0;
+  // LIMITS: "O_APPEND and O_DIRECT taken away", and RWF_NOAPPEND without passthrough.
+  if (flags == 0x20 && (fcntl(fd, F_GETFL) & O_APPEND) != 0) flags = 0;
   draw_vector(vector, &count, data);
   fill(30000);
   say_call("pwritev2(fd%d, %d parts, %lld, %x)", fd - SLOT_FIRST, count, offset, flags);
@@ -392,6 +392,7 @@ static void on_fault(int signal) { siglongjmp(mapping_fault, signal); }
 struct mapping {
   char *at;
   size_t length;
+  off_t offset; /* in the file */
   int fd;
 };
 static struct mapping mappings[3];
@@ -409,7 +410,15 @@ static void look_again(const struct mapping *mapping) {
   if (passthrough) statx(mapping->fd, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &info);
 }
 
+/* LIMITS: "bytes stored behind the end" of a file that is mapped. */
+static bool may_store(const struct mapping *mapping, size_t at) {
+  struct stat info;
+  if (!on_tmpfs || passthrough || fstat(mapping->fd, &info) != 0) return true;
+  return mapping->offset + (off_t)at < info.st_size;
+}
+
 static void touch(const struct mapping *mapping, size_t at, bool stores, char value) {
+  stores = stores && may_store(mapping, at);
   struct sigaction catching = {.sa_handler = on_fault}, before;
   sigaction(SIGBUS, &catching, &before);
   int fault = sigsetjmp(mapping_fault, 1);
@@ -433,7 +442,7 @@ static void call_mmap(void) {
   gave(result == MAP_FAILED ? -1 : 0);
   if (result == MAP_FAILED) return;
   // LIMITS: "a mapping keeps no descriptor open": with one beside it, it does as below.
-  struct mapping made = {result, pages * 4096, fcntl(fd, F_DUPFD_CLOEXEC, 300)};
+  struct mapping made = {result, pages * 4096, offset, fcntl(fd, F_DUPFD_CLOEXEC, 300)};
   touch(&made, at, stores && (protection & PROT_WRITE) != 0, value);
   tell(" msync=%d", msync(result, pages * 4096, MS_SYNC));
   look_again(&made);
@@ -631,6 +640,17 @@ static void call_unlink(void) {
   gave(unlinkat(dir, path, flags));
 }
 
+/* LIMITS: "a rename that fails" and would have left a whiteout. */
+static void look_at_parent_again(int dir, const char *path) {
+  char parent[PATH_BYTES + 2];
+  struct statx info;
+  size_t length = strlen(path);
+  while (length > 0 && path[length - 1] == '/') length--;
+  while (length > 0 && path[length - 1] != '/') length--;
+  snprintf(parent, sizeof parent, "%.*s.", (int)length, path);
+  statx(dir, parent, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &info);
+}
+
 static void call_rename(void) {
   static const unsigned all[] = {0, 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_EXCHANGE, RENAME_WHITEOUT, RENAME_EXCHANGE | RENAME_NOREPLACE, RENAME_WHITEOUT | RENAME_NOREPLACE, RENAME_WHITEOUT | RENAME_EXCHANGE, 8};
   char from[PATH_BYTES], to[PATH_BYTES];
@@ -639,7 +659,8 @@ static void call_rename(void) {
   draw_path(from);
   draw_path(to);
   say_call("renameat2(%s, %s, %s, %s, %x)", shown_dir(from_dir), shown(from), shown_dir(to_dir), shown(to), flags);
-  gave(renameat2(from_dir, from, to_dir, to, flags));
+  if (gave(renameat2(from_dir, from, to_dir, to, flags)) != 0 && (flags & RENAME_WHITEOUT) != 0)
+    look_at_parent_again(from_dir, from);
 }
 
 static void call_mkdir(void) {
@@ -983,8 +1004,8 @@ static void call_fcntl(void) {
   uint64_t hint = draw(7);
   switch (which) {
     case 0: case 1: case 2:
-      // LIMITS: "O_APPEND taken away".
-      flags |= fcntl(fd, F_GETFL) & (O_NOATIME | (passthrough ? O_APPEND : 0));
+      // LIMITS: "O_APPEND and O_DIRECT taken away".
+      flags |= fcntl(fd, F_GETFL) & (O_NOATIME | (passthrough ? O_APPEND | O_DIRECT : 0));
       say_call("fcntl(fd%d, F_SETFL, %o)", fd - SLOT_FIRST, flags);
       gave(fcntl(fd, F_SETFL, flags));
       // Sockets and FIFOs stay non-blocking.
