@@ -21,6 +21,7 @@ import type { Attachment } from './attachment.js'
 import type { Ioctls } from './ioctls.js'
 import { LeaseGate } from './lease-gate.js'
 import type { LeaseService } from './lease-service.js'
+import { NextLook } from './next-look.js'
 import { DATA_TYPE } from './registry.js'
 import { type AttachmentOptions, RootAttachment } from './root-attachment.js'
 import { UserAttachment } from './user-attachment.js'
@@ -65,6 +66,7 @@ export class DataMount {
   readonly fileSystem: Passthrough
   readonly gate: LeaseGate
   readonly backingType: string
+  readonly nextLook = new NextLook()
   /** No program can reach it any more, and none ever will. */
   isGone = false
   /** The backing file or directory as it was named, below the mount. */

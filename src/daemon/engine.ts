@@ -63,6 +63,11 @@ const TURNS_PER_YIELD = 1024
 /** How many requests of one mount may be served before the others get their turn. */
 const REQUESTS_PER_TURN = 16
 
+/** Of two times, -1 standing for never. */
+function sooner(aMs: number, bMs: number): number {
+  return aMs < 0 || (bMs >= 0 && bMs < aMs) ? bMs : aMs
+}
+
 export class Engine {
   readonly service: LeaseService
   readonly mounts: DataMount[] = []
@@ -275,12 +280,11 @@ export class Engine {
     }
   }
 
+  /** How long there is nothing to do but what comes in; -1: for ever. */
   #timeoutMs(): number {
-    const patienceMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
-    const memoryMs = Math.max(0, this.#memory.dueAtMs - performance.now())
-    const dueMs = [this.service.timeoutMs(), this.service.bypasses.timeoutMs(), patienceMs, memoryMs]
-    const timeoutMs = Math.min(...dueMs.filter((ms) => ms >= 0))
-    return timeoutMs === Number.POSITIVE_INFINITY ? -1 : Math.ceil(timeoutMs)
+    const readersMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
+    const leasesMs = sooner(this.service.timeoutMs(), this.service.bypasses.timeoutMs())
+    return Math.ceil(sooner(sooner(leasesMs, readersMs), this.#memory.timeoutMs()))
   }
 
   #inodeCount(): number {
@@ -299,18 +303,20 @@ export class Engine {
   }
 
   #receive(mount: DataMount): void {
+    const { nextLook } = mount
     for (let count = 0; count < REQUESTS_PER_TURN; count++) {
-      // Reading in vain costs less than waiting: a close leaves a RELEASE that nobody waits for, and the next
-      // request of the same program often stands right behind it.
       const received = mount.session.receive()
-      if (received === 'idle') return
-      if (received === 'handled') {
-        this.#servedCount++
-        continue
+      if (received === 'unmounted') {
+        this.#poller.remove(mount.device.fd)
+        this.#connectionEnded(mount)
+        return
       }
-      this.#poller.remove(mount.device.fd)
-      this.#connectionEnded(mount)
-      return
+      if (received === 'idle') {
+        nextLook.wasInVain()
+        return
+      }
+      this.#servedCount++
+      if (!nextLook.isWorthwhile(mount.session.isLastAwaited)) return
     }
   }
 

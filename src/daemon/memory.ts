@@ -33,9 +33,9 @@ export class MemoryKeeper {
     setFlagsFromString('--semi-space-growth-factor=1')
   }
 
-  /** Until when the engine may wait (`performance.now()`). */
-  get dueAtMs(): number {
-    return this.#dueAtMs
+  /** Milliseconds until `look` is due; -1 for never. */
+  timeoutMs(): number {
+    return this.#dueAtMs === Number.POSITIVE_INFINITY ? -1 : Math.max(0, this.#dueAtMs - performance.now())
   }
 
   look(inodeCount: number): void {

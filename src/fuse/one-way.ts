@@ -42,3 +42,10 @@ for (const [name, oneWay] of Object.entries(ONE_WAY)) BY_CODE[OPCODES[name as On
 export function oneWayOf(opcode: number): OneWay | undefined {
   return BY_CODE[opcode]
 }
+
+/** Does no program wait for this? A close, too, returns before its RELEASE has been read. */
+export function isUnawaited(opcode: number): boolean {
+  return (
+    BY_CODE[opcode] !== undefined || opcode === OPCODES.RELEASE.code || opcode === OPCODES.RELEASEDIR.code
+  )
+}

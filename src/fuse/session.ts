@@ -6,10 +6,11 @@ import { DirectoryBuffer } from './directory.js'
 import { Dispatcher, type ReportBug } from './dispatch.js'
 import { type KernelLacksError, type KernelTooOldError, TransportError } from './errors.js'
 import { checkWantedFlags, DEFAULT_MAX_WRITE, type NegotiationOptions, negotiate } from './negotiate.js'
-import { oneWayOf } from './one-way.js'
+import { isUnawaited, oneWayOf } from './one-way.js'
 import type { Context, InitReply } from './operations/operation.js'
 import { Request } from './request.js'
 import { ProtocolError } from './wire/errors.js'
+import { readU32 } from './wire/fields.js'
 import { INIT_FLAGS, SIZES } from './wire/flags.js'
 import { OPCODES } from './wire/opcodes.js'
 import { inHeader, initIn, setxattrIn } from './wire/structs.js'
@@ -78,6 +79,11 @@ export class FuseSession {
   /** Answers every waiting request with `errno`. What their owners answer later is dropped. */
   failAllPending(errno: Errno): void {
     this.dispatcher.failAllPending(errno)
+  }
+
+  /** Does a program wait for what was received last? Only right after `receive`. */
+  get isLastAwaited(): boolean {
+    return !isUnawaited(readU32(this.buffer, inHeader.at.opcode))
   }
 
   /**
