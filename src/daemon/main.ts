@@ -20,11 +20,9 @@ export {
   foreignMounts,
   isAlive,
   isHoldfast,
-  isMakeshift,
   liveEngines,
   ownerOf,
-  RunDirectoryError,
   removeDead,
-  runDirectory,
-  withRunLock,
 } from './registry.js'
+export { isMakeshift, RunDirectoryError, runDirectory } from './run-directory.js'
+export { withRunLock } from './run-lock.js'

@@ -10,7 +10,8 @@ import { FuseDevice } from '../linux/fuse-device.js'
 import { needsFusermount, removeMount } from '../linux/fusermount.js'
 import { waitReadable } from '../linux/poller.js'
 import { DEFAULT_OPTIONS, type Features, featuresOf, wantedInit } from '../passthrough/index.js'
-import { runDirectory, withRunLock } from './registry.js'
+import { runDirectory } from './run-directory.js'
+import { withRunLock } from './run-lock.js'
 import { mountAsUser } from './user-attachment.js'
 
 const PATIENCE_MS = 2000
