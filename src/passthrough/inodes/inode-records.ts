@@ -373,14 +373,4 @@ export class InodeRecords {
     }
     return 0
   }
-
-  *slots(): Iterable<number> {
-    for (const chunk of this.chunks) {
-      if (chunk === undefined) continue
-      for (let record = 0; record < CHUNK_RECORDS; record++) {
-        const bits = chunk.words[record * RECORD_WORDS + W.bits] ?? 0
-        if ((bits & FLAG.isUsed) !== 0) yield chunk.firstSlot + record
-      }
-    }
-  }
 }
