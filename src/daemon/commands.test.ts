@@ -6,8 +6,8 @@ import type { ContextId, Ofd, PinId, Uid } from '../lib/ids.js'
 import { WHOLE_FILE } from '../lib/range.js'
 import { testDirectory } from '../linux/test-directory.js'
 import { type CommandScope, runCommand } from './commands.js'
-import type { Ioctls } from './ioctls.js'
-import { TestFiles } from './test-files.js'
+import type { Ioctls } from './leasing/ioctls.js'
+import { TestFiles } from './leasing/test-files.js'
 
 const directory = testDirectory()
 

@@ -6,11 +6,11 @@ import type { LeaseId, ProcessKey } from '../lib/ids.js'
 import { statFd } from '../linux/files.js'
 import { readDescriptor } from '../linux/processes.js'
 import type { OpenFile } from '../passthrough/gate.js'
-import type { DataMount } from './data-mount.js'
-import { type Ioctls, type IoctlTarget, WHOLE } from './ioctls.js'
-import type { LeaseService } from './lease-service.js'
-import type { Caller } from './processes.js'
-import { releaseAll, revokeLease } from './seizing.js'
+import { type Ioctls, type IoctlTarget, WHOLE } from './leasing/ioctls.js'
+import type { LeaseService } from './leasing/lease-service.js'
+import type { Caller } from './leasing/processes.js'
+import { releaseAll, revokeLease } from './leasing/seizing.js'
+import type { DataMount } from './mounts/data-mount.js'
 
 /** What the commands act on. */
 export interface CommandScope {

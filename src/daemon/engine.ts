@@ -23,18 +23,18 @@ import {
   type ThreadedIo,
   threadIdentity,
 } from '../passthrough/index.js'
-import { enterOwnCgroup } from './cgroup.js'
 import { runCommand } from './commands.js'
-import { ControlMount } from './control-mount.js'
-import { DataMount } from './data-mount.js'
-import { pathText, timestamp } from './event-records.js'
-import { Ioctls } from './ioctls.js'
-import { LeaseService } from './lease-service.js'
-import { MemoryKeeper } from './memory.js'
-import { type Registration, register } from './registry.js'
-import { Reports } from './reports.js'
-import { readRequestTimeoutMs, withinTimeout } from './request-timeout.js'
-import { type Supervisor, startSupervisor } from './supervisor.js'
+import { pathText, timestamp } from './leasing/event-records.js'
+import { Ioctls } from './leasing/ioctls.js'
+import { LeaseService } from './leasing/lease-service.js'
+import { ControlMount } from './mounts/control-mount.js'
+import { DataMount } from './mounts/data-mount.js'
+import { type Registration, register } from './places/registry.js'
+import { enterOwnCgroup } from './process/cgroup.js'
+import { MemoryKeeper } from './process/memory.js'
+import { readRequestTimeoutMs, withinTimeout } from './process/request-timeout.js'
+import { type Supervisor, startSupervisor } from './process/supervisor.js'
+import { Reports } from './reporting/reports.js'
 
 export interface EngineOptions {
   /** `run` goes with its last lease, `mount` stays until it is unmounted. */

@@ -23,7 +23,7 @@ import * as c from '../linux/constants.js'
 import { testDirectory } from '../linux/test-directory.js'
 import { TestShell } from '../linux/test-shell.js'
 import { FEATURES, threadIdentity } from '../passthrough/index.js'
-import { LeaseService } from './lease-service.js'
+import { LeaseService } from './leasing/lease-service.js'
 import {
   type Caller,
   callerOf,

@@ -8,11 +8,9 @@ export {
   type FeatureName,
   type Features,
 } from '../passthrough/index.js'
-export { dropStandardStreams, launcherFds, leaveLauncher, raiseFileLimit } from './daemonize.js'
 export { Engine, type EngineOptions } from './engine.js'
-export { logToKernel } from './kernel-log.js'
-export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './preflight.js'
-export { type FuseAbility, probeFuse } from './probe.js'
+export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './mounts/preflight.js'
+export { type FuseAbility, probeFuse } from './mounts/probe.js'
 export {
   CONTROL_TYPE,
   DATA_TYPE,
@@ -23,6 +21,8 @@ export {
   liveEngines,
   ownerOf,
   removeDead,
-} from './registry.js'
-export { isMakeshift, RunDirectoryError, runDirectory } from './run-directory.js'
-export { withRunLock } from './run-lock.js'
+} from './places/registry.js'
+export { isMakeshift, RunDirectoryError, runDirectory } from './places/run-directory.js'
+export { withRunLock } from './places/run-lock.js'
+export { dropStandardStreams, launcherFds, leaveLauncher, raiseFileLimit } from './process/daemonize.js'
+export { logToKernel } from './reporting/kernel-log.js'

@@ -26,9 +26,9 @@ import { Errno } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { close, open } from '../linux/files.js'
 import { createPassthrough, DEFAULT_OPTIONS, InlineIo, type Passthrough } from '../passthrough/index.js'
-import { Ioctls } from './ioctls.js'
-import { LeaseGate } from './lease-gate.js'
-import type { LeaseService } from './lease-service.js'
+import { Ioctls } from './leasing/ioctls.js'
+import { LeaseGate } from './leasing/lease-gate.js'
+import type { LeaseService } from './leasing/lease-service.js'
 
 /** Who makes a system call. */
 export interface Caller {
