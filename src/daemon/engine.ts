@@ -5,9 +5,8 @@
 
 import type { CommandResult, ControlCommand } from '../control/control-fs.js'
 import { FEATURE_PASSTHROUGH, FEATURE_QUERY, FEATURE_START, FEATURE_WAIT } from '../control/formats/abi.js'
-import type { MountRecord } from '../control/formats/records.js'
 import { TransportError } from '../fuse/index.js'
-import { DEFAULT_POLICY, type LeaseInfo, type LeasePolicy } from '../lease/index.js'
+import { DEFAULT_POLICY, type LeasePolicy } from '../lease/index.js'
 import type { ProcessKey } from '../lib/ids.js'
 import * as c from '../linux/constants.js'
 import { check } from '../linux/error.js'
@@ -34,6 +33,14 @@ import { enterOwnCgroup } from './process/cgroup.js'
 import { MemoryKeeper } from './process/memory.js'
 import { readRequestTimeoutMs, withinTimeout } from './process/request-timeout.js'
 import { type Supervisor, startSupervisor } from './process/supervisor.js'
+import {
+  type EngineState,
+  engineFacts,
+  engineTables,
+  inodeCount,
+  leasesOn,
+  mountRecords,
+} from './reporting/engine-state.js'
 import { Reports } from './reporting/reports.js'
 
 export interface EngineOptions {
@@ -112,10 +119,14 @@ export class Engine {
     const reports = new Reports(this.service, {
       version: options.version,
       ioctls: this.#ioctls,
-      mounts: () => this.#mountRecords(),
-      facts: () => this.#facts(),
+      mounts: () => mountRecords(this.#state()),
+      facts: () => engineFacts(this.#state()),
       controlMountId: () => this.#controlMount.mountId,
-      served: () => ({ requests: this.#servedCount, inodes: this.#inodeCount(), tables: this.#tables() }),
+      served: () => ({
+        requests: this.#servedCount,
+        inodes: inodeCount(this.mounts),
+        tables: engineTables(this.#state()),
+      }),
       command: (command, done) => this.#command(command, done),
     })
     try {
@@ -229,7 +240,7 @@ export class Engine {
     this.service.timePassed()
     this.service.bypasses.turn()
     this.#keepReadersAlive()
-    this.#memory.look(this.#inodeCount())
+    this.#memory.look(inodeCount(this.mounts))
     if (!this.#isSettled && this.service.expected.size === 0) this.#settleDown()
   }
 
@@ -285,12 +296,6 @@ export class Engine {
     const readersMs = this.#requestAgeMaxMs === null ? -1 : this.#requestAgeMaxMs / 4
     const leasesMs = sooner(this.service.timeoutMs(), this.service.bypasses.timeoutMs())
     return Math.ceil(sooner(sooner(leasesMs, readersMs), this.#memory.timeoutMs()))
-  }
-
-  #inodeCount(): number {
-    let count = 0
-    for (const { fileSystem } of this.mounts) count += fileSystem.inodeCount
-    return count
   }
 
   /** A read of `events` may wait for days; where the kernel counts, it is answered before that is too long. */
@@ -367,16 +372,9 @@ export class Engine {
     if (this.#isEnding) return
     for (const mount of this.mounts) {
       if (mount.isGone || !mount.canBeAttached || mount.isAttached(mounts)) continue
-      if (this.#leasesOn(mount).length > 0) this.#attachAgain(mount)
+      if (leasesOn(mount, this.service).length > 0) this.#attachAgain(mount)
       else mount.dropSpare()
     }
-  }
-
-  #leasesOn(mount: DataMount): LeaseInfo[] {
-    const files = [...this.service.files.values()].filter(
-      ({ node }) => mount.fileSystem.nodeOf(node.nodeid) === node,
-    )
-    return files.flatMap(({ id }) => [...this.service.rules.leasesOf(id)])
   }
 
   /** L10: somebody pulled a mount away under its leases, by a rename or unlink in another mount namespace. */
@@ -391,7 +389,7 @@ export class Engine {
     }
     const event = { time: timestamp(), event: 'bypassed', ...pathText(path), reason }
     // Whoever has a lease there hears of it, lease by lease; a bypass that concerns no lease is root's business.
-    const leases = this.#leasesOn(mount)
+    const leases = leasesOn(mount, this.service)
     if (leases.length === 0) this.service.publish(event, null)
     for (const lease of leases) this.service.publish(event, lease)
   }
@@ -433,60 +431,18 @@ export class Engine {
     return runCommand(command, scope, done)
   }
 
-  #facts(): [string, string | number][] {
-    const facts: [string, string | number][] = [
-      ['abi', 1],
-      ['engine', process.pid],
-      ['supervisor', this.#supervisor?.pid ?? 0],
-      ['kind', this.#options.kind],
-      ['stopping', this.#isStopping ? 'yes' : 'no'],
-      ['break-time', this.service.policy.breakTimeMs],
-      ['on-timeout', this.service.policy.onTimeout],
-      ['cache', this.#options.cache],
-    ]
-    for (const mount of this.mounts) {
-      const negotiated = mount.session.negotiated
-      facts.push(['mount', pathText(mount.mountpoint).file])
-      facts.push(['fuse', negotiated === null ? 'not started' : `7.${negotiated.minor}`])
-      facts.push(['passthrough', mount.fileSystem.isPassthrough ? 'yes' : 'no'])
-      facts.push(['features', [...mount.fileSystem.features].join(' ')])
-    }
-    return facts
-  }
-
-  #tables(): [string, number][] {
-    const sum = (count: (mount: DataMount) => number) =>
-      this.mounts.reduce((all, each) => all + count(each), 0)
-    return [
-      ['open-files', sum(({ fileSystem }) => fileSystem.openCount)],
-      ['requests', sum(({ session }) => session.pendingCount)],
-      ['io-jobs', this.#io.pendingCount],
-      ['event-readers', this.service.events.readerCount],
-      ['pin-contexts', this.service.contexts.size],
-      ['watched-processes', this.service.processes.watchedCount],
-    ]
-  }
-
-  *#mountRecords(): Iterable<MountRecord> {
-    for (const mount of this.mounts) {
-      // A mount namespace that was copied from ours may keep it alive; here it is gone.
-      if (mount.isGone || this.#isEnding) continue
-      const { file, fileBase64 } = pathText(mount.mountpoint)
-      const leases = this.#leasesOn(mount)
-      yield {
-        type: 'mount',
-        mountpoint: file,
-        ...(fileBase64 === undefined ? {} : { mountpointBase64: fileBase64 }),
-        control: this.control,
-        kind: this.#options.kind,
-        backing: mount.backingType,
-        passthrough: mount.fileSystem.isPassthrough,
-        cache: this.#options.cache,
-        features: [...mount.fileSystem.features],
-        engine: { pid: process.pid, command: 'holdfast' },
-        leases: leases.length,
-        pins: leases.reduce((sum, lease) => sum + lease.pinCount, 0),
-      }
+  /** What reports tell of us. */
+  #state(): EngineState {
+    return {
+      kind: this.#options.kind,
+      cache: this.#options.cache,
+      control: this.control,
+      service: this.service,
+      mounts: this.mounts,
+      jobCount: this.#io.pendingCount,
+      supervisorPid: this.#supervisor?.pid ?? 0,
+      isStopping: this.#isStopping,
+      isEnding: this.#isEnding,
     }
   }
 }
