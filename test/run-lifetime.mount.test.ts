@@ -531,6 +531,42 @@ describe('L10: a FILE that others have open', () => {
       await box.allGone()
     }),
   )
+
+  test(
+    'run: who went past the mount from the start is named to a second run too, which --strict refuses',
+    inSandbox(async (box) => {
+      const file = await box.file('data')
+      const other = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
+      await other.says('open')
+      const first = await box.run([file])
+      const line = `holdfast: ${file} is open already, and goes past Holdfast, in ${other.pid}(sleep)\n`
+      const second = await box.exec([HOLDFAST, 'run', file, '--', 'echo', 'it ran'])
+      expect(second).toMatchObject({ code: 0, stdout: 'it ran\n', stderr: line })
+      const third = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'echo', 'it ran'])
+      expect(third).toMatchObject({ code: 1, stdout: '' })
+      expect(third.stderr).toBe(line.replace('\n', '; refused because of --strict\n'))
+      await expectProtected(box, file)
+      await other.kill()
+      await first.kill()
+      await box.allGone()
+    }),
+  )
+
+  test(
+    'run --strict on a FILE below a mount: hard links past it and openers from before it count',
+    inSandbox(async (box) => {
+      const file = await box.file('tree/data')
+      await box.must('ln tree/data beside')
+      const mounted = await box.holdfast('mount', 'tree')
+      expect(mounted.code).toBe(0)
+      const result = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'true'])
+      expect(result.code).toBe(1)
+      expect(result.stderr).toBe(
+        `holdfast: ${file} has 1 more hard link, which goes past Holdfast; refused because of --strict\n`,
+      )
+      expect((await box.holdfast('umount', 'tree')).code).toBe(0)
+    }),
+  )
 })
 
 describe('run: the name of FILE changes meanwhile', () => {

@@ -8,12 +8,14 @@ import {
   DEFAULT_POLICY,
   dropStandardStreams,
   Engine,
+  enginePid,
   FEATURES,
   type FeatureName,
   type Features,
   findBlindNamespaces,
   findHardLinks,
   findOpeners,
+  findOpenersOfCovered,
   findUsers,
   isMakeshift,
   type LeasePolicy,
@@ -24,7 +26,7 @@ import {
 import { errnoMessage } from '../lib/errno.js'
 import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
-import { open, statFd, writeAll } from '../linux/files.js'
+import { close, open, statFd, writeAll } from '../linux/files.js'
 import { needsFusermount } from '../linux/fusermount.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
@@ -230,6 +232,21 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
     : [tryFind(() => findOpeners(rootFd, path)), findHardLinks(rootFd)]
   findings.push(findBlindNamespaces(source))
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
+}
+
+/** The same for a file that is under a mount already, by the path that leads to it there. */
+export function findWaysPastMount(path: Buffer, control: string): string[] {
+  const fd = open(path, c.O_PATH | c.O_NOFOLLOW)
+  try {
+    const findings = [
+      findOpenersOfCovered(fd, path, enginePid(control)),
+      findHardLinks(fd),
+      findBlindNamespaces(control),
+    ]
+    return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
+  } finally {
+    close(fd)
+  }
 }
 
 /** What this mount cannot do, in one line for each reason. */

@@ -8,6 +8,7 @@ import {
   createEngine,
   findUnheard,
   findWaysPast,
+  findWaysPastMount,
   type LaunchOptions,
   launcherPid,
   openDebugLog,
@@ -94,6 +95,7 @@ function prepare(
       if (control !== null && same === undefined) {
         join(control, launcher)
         unheard.push(...findUnheard(target.path, readReportIfAny(control), given))
+        warnings.push(...findWaysPastMount(target.path, control))
         targets[index] = { ...target, control }
       }
       if (control !== null || same !== undefined) continue

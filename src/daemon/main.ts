@@ -9,7 +9,14 @@ export {
   type Features,
 } from '../passthrough/index.js'
 export { Engine, type EngineOptions } from './engine.js'
-export { findBlindNamespaces, findHardLinks, findOpeners, findUsers, warning } from './mounts/preflight.js'
+export {
+  findBlindNamespaces,
+  findHardLinks,
+  findOpeners,
+  findOpenersOfCovered,
+  findUsers,
+  warning,
+} from './mounts/preflight.js'
 export { type FuseAbility, probeFuse } from './mounts/probe.js'
 export {
   CONTROL_TYPE,

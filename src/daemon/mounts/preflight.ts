@@ -9,6 +9,7 @@ import { close, isOpenElsewhere, reopen, statFd } from '../../linux/files.js'
 import { cstr } from '../../linux/libc.js'
 import { type MountInfo, readMounts } from '../../linux/mounts.js'
 import {
+  type DescriptorInfo,
   listDescriptors,
   listProcesses,
   readDescriptor,
@@ -53,18 +54,52 @@ export function findOpeners(backingFd: number, path: Buffer): string | null {
       (mapping) =>
         mapping.ino === ino && mapping.major === devMajor && (devMajor === 0 || mapping.minor === devMinor),
     )
-  const pids = otherPids().filter((pid) => hasOpen(pid, ino, path) || maps(pid))
-  if (pids.length > 0) return `is open already, and goes past Holdfast, in ${describe(pids)}`
+  const pids = otherPids().filter((pid) => opensOf(pid, ino, path).length > 0 || maps(pid))
+  if (pids.length > 0) return goingPast(pids)
   // /proc cannot show descriptors in flight, in io_uring's tables or under loop devices.
   return isOpen === true
     ? 'is open already, and goes past Holdfast, in a process that /proc does not show'
     : null
 }
 
-function hasOpen(pid: number, ino: bigint, path: Buffer): boolean {
-  return listDescriptors(pid).some(
-    (fd) => readDescriptorPath(pid, fd)?.equals(path) === true && readDescriptor(pid, fd)?.ino === ino,
-  )
+/**
+ * The same of a file that is under a mount of ours already, as far as descriptors tell: the file below cannot be asked
+ * any more, nor told from the mount's in mappings.
+ * @param fd O_PATH, of the file as the mount shows it.
+ * @param enginePid has the file below open itself.
+ */
+export function findOpenersOfCovered(fd: number, path: Buffer, enginePid: number | null): string | null {
+  const { ino } = statFd(fd)
+  const goesPast = (pid: number) => {
+    const opens = opensOf(pid, ino, path)
+    if (opens.length === 0) return false
+    // Mount namespaces that were copied show it by mounts of their own.
+    const ours = new Set(mountsOf(pid).flatMap(({ id, type }) => (type === DATA_TYPE ? [id] : [])))
+    return opens.some(({ mountId }) => !ours.has(mountId))
+  }
+  const pids = otherPids().filter((pid) => pid !== enginePid && goesPast(pid))
+  return pids.length === 0 ? null : goingPast(pids)
+}
+
+function goingPast(pids: readonly number[]): string {
+  return `is open already, and goes past Holdfast, in ${describe(pids)}`
+}
+
+/** The descriptors that a process has of the file with this name and number. */
+function opensOf(pid: number, ino: bigint, path: Buffer): DescriptorInfo[] {
+  return listDescriptors(pid)
+    .filter((fd) => readDescriptorPath(pid, fd)?.equals(path) === true)
+    .map((fd) => readDescriptor(pid, fd))
+    .filter((descriptor): descriptor is DescriptorInfo => descriptor?.ino === ino)
+}
+
+/** None if it has ended: it goes past nothing any more. */
+function mountsOf(pid: number): readonly MountInfo[] {
+  try {
+    return readMounts(pid)
+  } catch {
+    return []
+  }
 }
 
 /** Processes with a file open below a directory that is about to be covered. */
@@ -114,12 +149,8 @@ export function findBlindNamespaces(source: string): string | null {
   for (const pids of seen.values()) {
     const first = pids[0]
     if (first === undefined) continue
-    try {
-      const mounts = readMounts(first)
-      if (canReach(mounts) && !mounts.some(isOurs)) blind.push(...pids)
-    } catch {
-      // It ended while we looked: it goes past nothing any more.
-    }
+    const mounts = mountsOf(first)
+    if (canReach(mounts) && !mounts.some(isOurs)) blind.push(...pids)
   }
   return blind.length === 0 ? null : `is not covered in the mount namespace of ${describe(blind)}`
 }

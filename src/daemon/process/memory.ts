@@ -3,24 +3,13 @@
  * and then has nothing to do would keep what it does not need any more, perhaps for weeks.
  */
 import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collectGarbage } from '../../linux/garbage.js'
 import { trimHeap } from '../../linux/libc.js'
 
 /** So many inodes less are worth the tens of milliseconds that collecting takes. */
 const FORGOTTEN_COUNT_MIN = 20_000
 /** The kernel forgets a tree in many messages. */
 const DELAY_MS = 500
-
-let collect: (() => void) | null = null
-
-function collectGarbage(): void {
-  if (collect === null) {
-    // What `node --expose-gc` gives every script.
-    setFlagsFromString('--expose-gc')
-    collect = runInNewContext('gc') as () => void
-  }
-  collect()
-}
 
 /** Watches how many inodes there are, and gives memory back some time after many of them have gone. */
 export class MemoryKeeper {
@@ -49,8 +38,6 @@ export class MemoryKeeper {
     if (nowMs < this.#dueAtMs) return
     this.#dueAtMs = Number.POSITIVE_INFINITY
     this.#mostCount = inodeCount
-    collectGarbage()
-    // What the first one set free is given back by the next.
     collectGarbage()
     trimHeap()
   }
