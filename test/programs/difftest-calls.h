@@ -305,10 +305,11 @@ static void call_fallocate(void) {
     gave(-1);
     return;
   }
-  // LIMITS: "a refused fallocate" has taken the setuid bits already.
+  // LIMITS: "a refused fallocate" has taken setuid bits and capabilities already.
   struct stat info;
   bool may_be_refused = (all[which].mode & (FALLOC_FL_ZERO_RANGE | 0x100)) != 0;
   if (may_be_refused && fstat(fd, &info) == 0 && (known_mode(info.st_mode) & (S_ISUID | S_ISGID)) != 0) return;
+  if (may_be_refused && fgetxattr(fd, "security.capability", NULL, 0) >= 0) return;
   gave(fallocate(fd, all[which].mode, offset, length));
   if (all[which].refused && now->ret == -1) now->err = EOPNOTSUPP;
 }
