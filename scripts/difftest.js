@@ -57,7 +57,11 @@ function command(passthrough, seconds) {
     const operations = values.operations ?? String(Number.MAX_SAFE_INTEGER)
     return `${program('exercise')} ${place} ${[...common, '--operations', operations].join(' ')}`
   }
-  const again = `npm run difftest -- --backing ${values.backing} ${passthrough ? '--passthrough' : '--no-passthrough'}`
+  const again = [
+    `npm run difftest -- --backing ${values.backing} ${passthrough ? '--passthrough' : '--no-passthrough'}`,
+    ...(values.without === '' ? [] : [`--without ${values.without}`]),
+    ...(values.native ? ['--native'] : []),
+  ].join(' ')
   const options = [...common, '--differences', values.differences, '--again', `'${again}'`]
   if (values.only !== undefined) options.push(`--only=${values.only}`)
   if (values.sequences !== undefined) options.push('--sequences', values.sequences)

@@ -553,17 +553,24 @@ describe('L10: a FILE that others have open', () => {
   )
 
   test(
-    'run --strict on a FILE below a mount: hard links past it and openers from before it count',
+    'run --strict on a FILE below a mount: openers from before the mount count, names beside it do not',
     inSandbox(async (box) => {
       const file = await box.file('tree/data')
-      await box.must('ln tree/data beside')
-      const mounted = await box.holdfast('mount', 'tree')
-      expect(mounted.code).toBe(0)
-      const result = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'true'])
-      expect(result.code).toBe(1)
-      expect(result.stderr).toBe(
-        `holdfast: ${file} has 1 more hard link, which goes past Holdfast; refused because of --strict\n`,
+      await box.must('ln tree/data tree/beside')
+      const other = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
+      await other.says('open')
+      expect((await box.holdfast('mount', 'tree')).code).toBe(0)
+      const inside = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
+      await inside.says('open')
+      const refused = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'true'])
+      expect(refused).toMatchObject({ code: 1 })
+      expect(refused.stderr).toBe(
+        `holdfast: ${file} is open already, and goes past Holdfast, in ${other.pid}(sleep); refused because of --strict\n`,
       )
+      await other.kill()
+      const run = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'true'])
+      expect(run).toMatchObject({ code: 0, stderr: '' })
+      await inside.kill()
       expect((await box.holdfast('umount', 'tree')).code).toBe(0)
     }),
   )

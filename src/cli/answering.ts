@@ -10,7 +10,7 @@ import { LinuxError, showPath } from '../linux/error.js'
 import { close, open, openat, readlinkFd, writeAll } from '../linux/files.js'
 import { type MountInfo, mountOf, readMounts } from '../linux/mounts.js'
 import { waitReadable } from '../linux/poller.js'
-import { openPidfd, readStatus } from '../linux/processes.js'
+import { explainStop, openPidfd, readStatus } from '../linux/processes.js'
 import { CommandError } from './errors.js'
 
 const PATIENCE_MS = 5000
@@ -82,12 +82,8 @@ function describe({ control, pid }: Question): SilentEngine {
     .filter(({ type, source }) => type === DATA_TYPE && source.toString() === control)
     .map(({ mountpoint }) => showPath(mountpoint))
   const status = pid === null ? null : readStatus(pid)
-  const why =
-    status?.state === 'T'
-      ? `is stopped: 'kill -CONT ${pid}' lets it go on`
-      : status?.state === 't'
-        ? `is held by a debugger (pid ${status.tracerPid}), which must let it go on`
-        : `has not answered for ${PATIENCE_MS / 1000} s`
+  const stop = pid === null || status === null ? null : explainStop(pid, status)
+  const why = stop ?? `has not answered for ${PATIENCE_MS / 1000} s`
   return { control, mountpoints, pid, why }
 }
 

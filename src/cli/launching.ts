@@ -28,6 +28,7 @@ import * as c from '../linux/constants.js'
 import { check, LinuxError, showPath } from '../linux/error.js'
 import { close, open, statFd, writeAll } from '../linux/files.js'
 import { needsFusermount } from '../linux/fusermount.js'
+import { mountOf } from '../linux/mounts.js'
 import { readDescriptorPath } from '../linux/processes.js'
 import * as raw from '../linux/raw.js'
 import { isType } from '../linux/stat.js'
@@ -238,9 +239,11 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
 export function findWaysPastMount(path: Buffer, control: string): string[] {
   const fd = open(path, c.O_PATH | c.O_NOFOLLOW)
   try {
+    const isMountpoint = mountOf(fd)?.mountpoint.equals(path) === true
     const findings = [
       findOpenersOfCovered(fd, path, enginePid(control)),
-      findHardLinks(fd),
+      // Below a directory the other names may be under the mount as well.
+      isMountpoint ? findHardLinks(fd) : null,
       findBlindNamespaces(control),
     ]
     return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))

@@ -321,7 +321,7 @@ export class Engine {
         return
       }
       this.#servedCount++
-      if (!nextLook.isWorthwhile(mount.session.isLastAwaited)) return
+      if (count + 1 === REQUESTS_PER_TURN || !nextLook.isWorthwhile(mount.session.isLastAwaited)) return
     }
   }
 

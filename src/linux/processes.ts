@@ -54,6 +54,12 @@ export function readStatus(pid: number): ProcessStatus | null {
   }
 }
 
+/** Why this process does not go on, as a sentence goes on behind its name; null if nobody keeps it from that. */
+export function explainStop(pid: number, { state, tracerPid }: ProcessStatus): string | null {
+  if (state === 'T') return `is stopped: 'kill -CONT ${pid}' lets it go on`
+  return state === 't' ? `is held by a debugger (pid ${tracerPid}), which must let it go on` : null
+}
+
 /** Field 22 of /proc/PID/stat: clock ticks after boot. With the pid it names a process for good. */
 export function readStartTime(pid: number): number | null {
   const bytes = readProcess(`/proc/${pid}/stat`)

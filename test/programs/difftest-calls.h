@@ -314,6 +314,11 @@ static void call_fallocate(void) {
   if (all[which].refused && now->ret == -1) now->err = EOPNOTSUPP;
 }
 
+static bool is_direct(int fd) {
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_DIRECT) != 0;
+}
+
 static void call_copy_file_range(void) {
   int in = draw_slot(), out = draw_slot();
   bool seeks = chance(60);
@@ -322,7 +327,8 @@ static void call_copy_file_range(void) {
   unsigned flags = chance(2) ? 1 : 0;
   rewind_directory(in);
   // LIMITS: "copy_file_range with O_DIRECT".
-  if (((fcntl(in, F_GETFL) | fcntl(out, F_GETFL)) & O_DIRECT) != 0) from = to = 0, seeks = true, count = 0;
+  if (is_direct(in)) from &= ~4095LL, count &= ~(size_t)4095, seeks = true;
+  if (is_direct(out)) count = 0;
   say_call("copy_file_range(fd%d, %lld, fd%d, %lld, %zu)", in - SLOT_FIRST, seeks ? (long long)from : -2, out - SLOT_FIRST,
            seeks ? (long long)to : -2, count);
   gave(copy_file_range(in, seeks ? &from : NULL, out, seeks ? &to : NULL, count, flags));
@@ -396,6 +402,7 @@ struct mapping {
   char *at;
   size_t length;
   off_t offset; /* in the file */
+  bool is_private;
   int fd;
 };
 static struct mapping mappings[3];
@@ -416,7 +423,7 @@ static void look_again(const struct mapping *mapping) {
 /* LIMITS: "bytes stored behind the end" of a file that is mapped. */
 static bool may_store(const struct mapping *mapping, size_t at) {
   struct stat info;
-  if (!on_tmpfs || passthrough || fstat(mapping->fd, &info) != 0) return true;
+  if (!on_tmpfs || passthrough || mapping->is_private || fstat(mapping->fd, &info) != 0) return true;
   return mapping->offset + (off_t)at < info.st_size;
 }
 
@@ -445,7 +452,7 @@ static void call_mmap(void) {
   gave(result == MAP_FAILED ? -1 : 0);
   if (result == MAP_FAILED) return;
   // LIMITS: "a mapping keeps no descriptor open": with one beside it, it does as below.
-  struct mapping made = {result, pages * 4096, offset, fcntl(fd, F_DUPFD_CLOEXEC, 300)};
+  struct mapping made = {result, pages * 4096, offset, kind == MAP_PRIVATE, fcntl(fd, F_DUPFD_CLOEXEC, 300)};
   touch(&made, at, stores && (protection & PROT_WRITE) != 0, value);
   tell(" msync=%d", msync(result, pages * 4096, MS_SYNC));
   look_again(&made);
@@ -662,8 +669,8 @@ static void call_rename(void) {
   draw_path(from);
   draw_path(to);
   say_call("renameat2(%s, %s, %s, %s, %x)", shown_dir(from_dir), shown(from), shown_dir(to_dir), shown(to), flags);
-  if (gave(renameat2(from_dir, from, to_dir, to, flags)) != 0 && (flags & RENAME_WHITEOUT) != 0)
-    look_at_parent_again(from_dir, from);
+  bool failed = gave(renameat2(from_dir, from, to_dir, to, flags)) != 0;
+  if (failed && now->err != EINVAL && (flags & RENAME_WHITEOUT) != 0 && !on_tmpfs) look_at_parent_again(from_dir, from);
 }
 
 static void call_mkdir(void) {
@@ -761,7 +768,7 @@ static void say_xattr_target(const struct xattr_target *target) {
 static void forget_setgid(const struct xattr_target *target, mode_t mode_before) {
   struct stat info;
   if (!S_ISREG(mode_before) || (mode_before & S_IXGRP) != 0) return;
-  if ((target->way == 2 ? fstat(target->fd, &info) : stat(target->path, &info)) != 0) return;
+  if ((target->way == 2 ? fstat(target->fd, &info) : stat(target->path, &info)) != 0 || (info.st_mode & S_IXGRP) == 0) return;
   mode_t mode = info.st_mode & 07777 & ~(mode_t)S_ISGID;
   if ((target->way == 2 ? fchmod(target->fd, mode) : chmod(target->path, mode)) != 0) tell(" chmod=%d", errno);
 }
@@ -790,7 +797,8 @@ static void call_setxattr(void) {
     say_call(" %x:%d:%o", entry.tag, (int)entry.id, entry.rights);
   }
   struct stat info;
-  int looked = target.way == 2 ? fstat(target.fd, &info) : (target.way == 1 ? lstat : stat)(target.path, &info);
+  int looked = -1;
+  if (is_acl) looked = target.way == 2 ? fstat(target.fd, &info) : (target.way == 1 ? lstat : stat)(target.path, &info);
   if (target.way == 2) gave(fsetxattr(target.fd, name, data, length, flags));
   else gave((target.way == 1 ? lsetxattr : setxattr)(target.path, name, data, length, flags));
   if (is_acl && now->ret == 0 && looked == 0) forget_setgid(&target, info.st_mode);

@@ -70,12 +70,15 @@ export function findOpeners(backingFd: number, path: Buffer): string | null {
  */
 export function findOpenersOfCovered(fd: number, path: Buffer, enginePid: number | null): string | null {
   const { ino } = statFd(fd)
+  const here = dataMountsOf(readMounts())
   const goesPast = (pid: number) => {
     const opens = opensOf(pid, ino, path)
-    if (opens.length === 0) return false
+    if (opens.every(({ mountId }) => here.has(mountId))) return false
     // Mount namespaces that were copied show it by mounts of their own.
-    const ours = new Set(mountsOf(pid).flatMap(({ id, type }) => (type === DATA_TYPE ? [id] : [])))
-    return opens.some(({ mountId }) => !ours.has(mountId))
+    const mounts = mountsOf(pid)
+    if (mounts === null) return false
+    const there = dataMountsOf(mounts)
+    return opens.some(({ mountId }) => !here.has(mountId) && !there.has(mountId))
   }
   const pids = otherPids().filter((pid) => pid !== enginePid && goesPast(pid))
   return pids.length === 0 ? null : goingPast(pids)
@@ -93,13 +96,17 @@ function opensOf(pid: number, ino: bigint, path: Buffer): DescriptorInfo[] {
     .filter((descriptor): descriptor is DescriptorInfo => descriptor?.ino === ino)
 }
 
-/** None if it has ended: it goes past nothing any more. */
-function mountsOf(pid: number): readonly MountInfo[] {
+/** null if it has ended: it goes past nothing any more. */
+function mountsOf(pid: number): readonly MountInfo[] | null {
   try {
     return readMounts(pid)
   } catch {
-    return []
+    return null
   }
+}
+
+function dataMountsOf(mounts: readonly MountInfo[]): Set<number> {
+  return new Set(mounts.flatMap(({ id, type }) => (type === DATA_TYPE ? [id] : [])))
 }
 
 /** Processes with a file open below a directory that is about to be covered. */
@@ -150,7 +157,7 @@ export function findBlindNamespaces(source: string): string | null {
     const first = pids[0]
     if (first === undefined) continue
     const mounts = mountsOf(first)
-    if (canReach(mounts) && !mounts.some(isOurs)) blind.push(...pids)
+    if (mounts !== null && canReach(mounts) && !mounts.some(isOurs)) blind.push(...pids)
   }
   return blind.length === 0 ? null : `is not covered in the mount namespace of ${describe(blind)}`
 }

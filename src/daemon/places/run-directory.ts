@@ -78,6 +78,11 @@ export function notePid(lockFd: number): void {
   raw.pwrite(lockFd, bytes, bytes.length, 0)
 }
 
+/** To be called before the lock is let go: nobody has it then. */
+export function forgetPid(lockFd: number): void {
+  raw.ftruncate(lockFd, 0)
+}
+
 /** Who has the lock of this file; null if that is not known, or has no number in our pid namespace. */
 export function notedPid(lockFd: number): number | null {
   const [pid = '', namespace] = readAll(lockFd).toString('latin1').trim().split(' ')

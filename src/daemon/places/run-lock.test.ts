@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -65,44 +66,60 @@ describe.skipIf(!existsSync(BUILT))(
   'a lock that is not let go (skipped before the first npm run build)',
   () => {
     const take = `import(process.argv[1]).then(({ withRunLock }) => withRunLock(() => 1, process.argv[2]))`
-
     const note = 'echo "$$ $(readlink /proc/self/ns/pid)" >"$1/lock"'
 
-    /** Standard error of a process that waits for the lock while `script` has it as $1/lock. */
-    async function waiting(script: string): Promise<{ said: string; directory: string; pid: number }> {
+    /** What a process says that waits for the lock, which `script` has as $1/lock until `letGo` has been called. */
+    async function waiting(script: string, letGo: (shell: TestShell) => void) {
       const directory = fresh()
-      await using shell = new TestShell(script, [directory])
+      await using shell = new TestShell(`exec 9>>"$1/lock"; flock -x 9; ${script}`, [directory])
       await shell.line()
-      const { stderr } = await promisify(execFile)(process.execPath, ['-e', take, BUILT, directory])
-      return { said: stderr, directory, pid: shell.pid }
+      const child = spawn(process.execPath, ['-e', take, BUILT, directory], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      })
+      let said = ''
+      child.stderr.setEncoding('latin1').on('data', (text: string) => {
+        said += text
+        if (said.endsWith('\n')) letGo(shell)
+      })
+      const [code] = await once(child, 'close')
+      return { said, code, directory, pid: shell.pid }
     }
 
-    test('who waits says for whom, once and after a second; the lock comes all the same', async () => {
-      const { said, directory, pid } = await waiting(
-        `exec 9>>"$1/lock"; flock -x 9; ${note}; echo locked; sleep 2`,
+    test('who waits says for whom, once; the lock comes all the same', async () => {
+      const { said, code, directory, pid } = await waiting(`${note}; echo locked; read x`, (shell) =>
+        shell.write('go'),
       )
       expect(said).toBe(
         `holdfast: waiting for process ${pid} (sh), which is mounting or unmounting (${directory}/lock)\n`,
       )
+      expect(code).toBe(0)
       // It had the lock at last: it has tidied up.
       expect(existsSync(directory)).toBe(false)
     })
 
     test('one that is stopped is told how to go on', async () => {
-      const later = '(exec 9>&-; sleep 2; kill -CONT $$) &'
-      const { said, directory, pid } = await waiting(
-        `exec 9>>"$1/lock"; flock -x 9; ${note}; ${later} echo locked; kill -STOP $$`,
+      const { said, code, directory, pid } = await waiting(`${note}; echo locked; kill -STOP $$`, (shell) =>
+        process.kill(shell.pid, 'SIGCONT'),
       )
       expect(said).toBe(
         `holdfast: waiting for process ${pid} (sh), which is stopped: 'kill -CONT ${pid}' lets it go on (${directory}/lock)\n`,
       )
+      expect(code).toBe(0)
     })
 
     test('nobody knows who has it: another holdfast command', async () => {
-      const { said, directory } = await waiting('exec 9>>"$1/lock"; flock -x 9; echo locked; sleep 2')
+      const { said, directory } = await waiting('echo locked; read x', (shell) => shell.write('go'))
       expect(said).toBe(
         `holdfast: waiting for another holdfast command, which is mounting or unmounting (${directory}/lock)\n`,
       )
+    })
+
+    test('who has had the lock is not named any more', () => {
+      const directory = fresh()
+      const place = register(directory)
+      withRunLock(() => expect(statSync(`${directory}/lock`).size).toBeGreaterThan(0), directory)
+      expect(statSync(`${directory}/lock`).size).toBe(0)
+      place.remove()
     })
   },
 )

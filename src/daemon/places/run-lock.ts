@@ -6,9 +6,10 @@ import { readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import * as c from '../../linux/constants.js'
 import { LinuxError } from '../../linux/error.js'
 import { close, lock, open, openat, statFd, statPath, tryLock } from '../../linux/files.js'
-import { readStatus } from '../../linux/processes.js'
+import { explainStop, readStatus } from '../../linux/processes.js'
 import * as raw from '../../linux/raw.js'
 import {
+  forgetPid,
   isGone,
   isMakeshift,
   notedPid,
@@ -31,6 +32,7 @@ export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
         tidyUp(directory)
       }
     } finally {
+      forgetPid(fd)
       close(fd)
     }
   }
@@ -76,11 +78,9 @@ function tryLockFor(fd: number, timeoutMs: number): boolean {
 function tellWaiting(directory: string, pid: number | null): void {
   const status = pid === null ? null : readStatus(pid)
   const who = status === null ? 'another holdfast command' : `process ${pid} (${status.command})`
-  const why =
-    status?.state === 'T'
-      ? `, which is stopped: 'kill -CONT ${pid}' lets it go on`
-      : ', which is mounting or unmounting'
-  const line = Buffer.from(`holdfast: waiting for ${who}${why} (${directory}/lock)\n`)
+  const stop = pid === null || status === null ? null : explainStop(pid, status)
+  const why = stop === null ? 'is mounting or unmounting' : stop
+  const line = Buffer.from(`holdfast: waiting for ${who}, which ${why} (${directory}/lock)\n`)
   raw.write(2, line, line.length)
 }
 
