@@ -454,6 +454,13 @@ describe('run: which FILE', () => {
   )
 })
 
+/** A process that has the file open until it is killed. */
+async function opener(box: Sandbox, file: string, open = 'exec 3<"$1"') {
+  const process = box.start(['bash', '-c', `${open}; echo open; exec sleep 1000`, 'bash', file])
+  await process.says('open')
+  return process
+}
+
 describe('L10: a FILE that others have open', () => {
   test.each([
     ['for reading', 'exec 3<"$1"'],
@@ -461,8 +468,7 @@ describe('L10: a FILE that others have open', () => {
   ])('run: names who has FILE open %s in one line, and starts', async (_name, open) => {
     await inSandbox(async (box) => {
       const file = await box.file('data')
-      const other = box.start(['bash', '-c', `${open}; echo open; exec sleep 1000`, 'bash', file])
-      await other.says('open')
+      const other = await opener(box, file, open)
       const result = await box.exec([HOLDFAST, 'run', file, '--', 'echo', 'it ran'])
       expect(result).toMatchObject({ code: 0, stdout: 'it ran\n' })
       expect(result.stderr.trim().split('\n')).toHaveLength(1)
@@ -477,8 +483,7 @@ describe('L10: a FILE that others have open', () => {
     'run --strict refuses: exit code 1, one line, COMMAND not started, nothing mounted',
     inSandbox(async (box) => {
       const file = await box.file('data')
-      const other = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
-      await other.says('open')
+      const other = await opener(box, file)
       const result = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'echo', 'it ran'])
       expect(result).toMatchObject({ code: 1, stdout: '' })
       expect(result.stderr.trim().split('\n')).toHaveLength(1)
@@ -536,8 +541,7 @@ describe('L10: a FILE that others have open', () => {
     'run: who went past the mount from the start is named to a second run too, which --strict refuses',
     inSandbox(async (box) => {
       const file = await box.file('data')
-      const other = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
-      await other.says('open')
+      const other = await opener(box, file)
       const first = await box.run([file])
       const line = `holdfast: ${file} is open already, and goes past Holdfast, in ${other.pid}(sleep)\n`
       const second = await box.exec([HOLDFAST, 'run', file, '--', 'echo', 'it ran'])
@@ -557,11 +561,9 @@ describe('L10: a FILE that others have open', () => {
     inSandbox(async (box) => {
       const file = await box.file('tree/data')
       await box.must('ln tree/data tree/beside')
-      const other = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
-      await other.says('open')
+      const other = await opener(box, file)
       expect((await box.holdfast('mount', 'tree')).code).toBe(0)
-      const inside = box.start(['bash', '-c', 'exec 3<"$1"; echo open; exec sleep 1000', 'bash', file])
-      await inside.says('open')
+      const inside = await opener(box, file)
       const refused = await box.exec([HOLDFAST, 'run', '--strict', file, '--', 'true'])
       expect(refused).toMatchObject({ code: 1 })
       expect(refused.stderr).toBe(

@@ -82,7 +82,7 @@ function describe({ control, pid }: Question): SilentEngine {
     .filter(({ type, source }) => type === DATA_TYPE && source.toString() === control)
     .map(({ mountpoint }) => showPath(mountpoint))
   const status = pid === null ? null : readStatus(pid)
-  const stop = pid === null || status === null ? null : explainStop(pid, status)
+  const stop = status === null ? null : explainStop(status)
   const why = stop ?? `has not answered for ${PATIENCE_MS / 1000} s`
   return { control, mountpoints, pid, why }
 }

@@ -231,7 +231,10 @@ export function findWaysPast(rootFd: number, path: Buffer, source: string): stri
   const findings = isDirectory(rootFd)
     ? [findUsers(path)]
     : [tryFind(() => findOpeners(rootFd, path)), findHardLinks(rootFd)]
-  findings.push(findBlindNamespaces(source))
+  return warningsOf(path, [...findings, findBlindNamespaces(source)])
+}
+
+function warningsOf(path: Buffer, findings: readonly (string | null)[]): string[] {
   return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
 }
 
@@ -240,13 +243,12 @@ export function findWaysPastMount(path: Buffer, control: string): string[] {
   const fd = open(path, c.O_PATH | c.O_NOFOLLOW)
   try {
     const isMountpoint = mountOf(fd)?.mountpoint.equals(path) === true
-    const findings = [
+    return warningsOf(path, [
       findOpenersOfCovered(fd, path, enginePid(control)),
       // Below a directory the other names may be under the mount as well.
       isMountpoint ? findHardLinks(fd) : null,
       findBlindNamespaces(control),
-    ]
-    return findings.filter((finding) => finding !== null).map((finding) => warning(path, finding))
+    ])
   } finally {
     close(fd)
   }

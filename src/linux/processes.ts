@@ -55,8 +55,8 @@ export function readStatus(pid: number): ProcessStatus | null {
 }
 
 /** Why this process does not go on, as a sentence goes on behind its name; null if nobody keeps it from that. */
-export function explainStop(pid: number, { state, tracerPid }: ProcessStatus): string | null {
-  if (state === 'T') return `is stopped: 'kill -CONT ${pid}' lets it go on`
+export function explainStop({ tgid, state, tracerPid }: ProcessStatus): string | null {
+  if (state === 'T') return `is stopped: 'kill -CONT ${tgid}' lets it go on`
   return state === 't' ? `is held by a debugger (pid ${tracerPid}), which must let it go on` : null
 }
 

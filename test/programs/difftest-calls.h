@@ -761,6 +761,11 @@ static void say_xattr_target(const struct xattr_target *target) {
   else say_call("%s%s", shown(target->path), target->way == 1 ? " (no follow)" : "");
 }
 
+static int stat_xattr_target(const struct xattr_target *target, struct stat *info) {
+  if (target->way == 2) return fstat(target->fd, info);
+  return (target->way == 1 ? lstat : stat)(target->path, info);
+}
+
 /*
  * LIMITS: "the setgid bit of a file that its group may not execute" is not looked at, so an ACL that lets the group execute
  * must not bring it to light.
@@ -768,7 +773,7 @@ static void say_xattr_target(const struct xattr_target *target) {
 static void forget_setgid(const struct xattr_target *target, mode_t mode_before) {
   struct stat info;
   if (!S_ISREG(mode_before) || (mode_before & S_IXGRP) != 0) return;
-  if ((target->way == 2 ? fstat(target->fd, &info) : stat(target->path, &info)) != 0 || (info.st_mode & S_IXGRP) == 0) return;
+  if (stat_xattr_target(target, &info) != 0 || (info.st_mode & S_IXGRP) == 0) return;
   mode_t mode = info.st_mode & 07777 & ~(mode_t)S_ISGID;
   if ((target->way == 2 ? fchmod(target->fd, mode) : chmod(target->path, mode)) != 0) tell(" chmod=%d", errno);
 }
@@ -797,11 +802,10 @@ static void call_setxattr(void) {
     say_call(" %x:%d:%o", entry.tag, (int)entry.id, entry.rights);
   }
   struct stat info;
-  int looked = -1;
-  if (is_acl) looked = target.way == 2 ? fstat(target.fd, &info) : (target.way == 1 ? lstat : stat)(target.path, &info);
+  bool is_known = is_acl && stat_xattr_target(&target, &info) == 0;
   if (target.way == 2) gave(fsetxattr(target.fd, name, data, length, flags));
   else gave((target.way == 1 ? lsetxattr : setxattr)(target.path, name, data, length, flags));
-  if (is_acl && now->ret == 0 && looked == 0) forget_setgid(&target, info.st_mode);
+  if (is_known && now->ret == 0) forget_setgid(&target, info.st_mode);
 }
 
 static void call_getxattr(void) {

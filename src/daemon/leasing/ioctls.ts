@@ -195,11 +195,7 @@ export class Ioctls {
         process,
         user: request.uid as Uid,
         range: wanted.range,
-        mode: wanted.mode,
-        level: wanted.level,
-        mayDelayOthers: this.#rights(request, target, caller),
-        whenBusy: wanted.whenBusy,
-        breakTimeMs: wanted.breakTimeMs,
+        ...this.#terms(request, target, wanted, caller),
       })
       return { id, answer }
     } catch (error) {
@@ -222,13 +218,15 @@ export class Ioctls {
       ofd: target.ofd,
       lease: lease.id,
       process: caller?.key ?? null,
-      mode: wanted.mode,
-      level: wanted.level,
-      mayDelayOthers: this.#rights(request, target, caller),
-      whenBusy: wanted.whenBusy,
-      breakTimeMs: wanted.breakTimeMs,
+      ...this.#terms(request, target, wanted, caller),
     })
     return { id, answer }
+  }
+
+  /** What a lease is to be, whether it is taken or changed. */
+  #terms(request: RequestInfo, target: IoctlTarget, wanted: abi.LeaseRequest, caller: Caller | null) {
+    const { mode, level, whenBusy, breakTimeMs } = wanted
+    return { mode, level, whenBusy, breakTimeMs, mayDelayOthers: this.#rights(request, target, caller) }
   }
 
   #leaseOf(target: IoctlTarget, id: number): LeaseInfo | undefined {

@@ -72,13 +72,12 @@ export function findOpenersOfCovered(fd: number, path: Buffer, enginePid: number
   const { ino } = statFd(fd)
   const here = dataMountsOf(readMounts())
   const goesPast = (pid: number) => {
-    const opens = opensOf(pid, ino, path)
-    if (opens.every(({ mountId }) => here.has(mountId))) return false
+    const elsewhere = opensOf(pid, ino, path).filter(({ mountId }) => !here.has(mountId))
     // Mount namespaces that were copied show it by mounts of their own.
-    const mounts = mountsOf(pid)
+    const mounts = elsewhere.length === 0 ? null : mountsOf(pid)
     if (mounts === null) return false
     const there = dataMountsOf(mounts)
-    return opens.some(({ mountId }) => !here.has(mountId) && !there.has(mountId))
+    return elsewhere.some(({ mountId }) => !there.has(mountId))
   }
   const pids = otherPids().filter((pid) => pid !== enginePid && goesPast(pid))
   return pids.length === 0 ? null : goingPast(pids)

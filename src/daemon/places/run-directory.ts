@@ -74,7 +74,7 @@ export function openRunDirectory(directory: string): number {
  */
 export function notePid(lockFd: number): void {
   const bytes = Buffer.from(`${process.pid} ${readNamespace('self', 'pid')}\n`)
-  raw.ftruncate(lockFd, 0)
+  forgetPid(lockFd)
   raw.pwrite(lockFd, bytes, bytes.length, 0)
 }
 

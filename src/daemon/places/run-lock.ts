@@ -26,13 +26,14 @@ export function withRunLock<T>(action: () => T, directory = runDirectory()): T {
     const fd = openRunLock(directory)
     try {
       if (!isRunLock(fd, directory)) continue
+      notePid(fd)
       try {
         return action()
       } finally {
         tidyUp(directory)
+        forgetPid(fd)
       }
     } finally {
-      forgetPid(fd)
       close(fd)
     }
   }
@@ -59,7 +60,6 @@ function openRunLock(directory: string): number {
       tellWaiting(directory, notedPid(fd))
       lock(fd)
     }
-    notePid(fd)
     return fd
   }
 }
@@ -78,8 +78,8 @@ function tryLockFor(fd: number, timeoutMs: number): boolean {
 function tellWaiting(directory: string, pid: number | null): void {
   const status = pid === null ? null : readStatus(pid)
   const who = status === null ? 'another holdfast command' : `process ${pid} (${status.command})`
-  const stop = pid === null || status === null ? null : explainStop(pid, status)
-  const why = stop === null ? 'is mounting or unmounting' : stop
+  const stop = status === null ? null : explainStop(status)
+  const why = stop ?? 'is mounting or unmounting'
   const line = Buffer.from(`holdfast: waiting for ${who}, which ${why} (${directory}/lock)\n`)
   raw.write(2, line, line.length)
 }
