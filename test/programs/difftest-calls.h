@@ -319,6 +319,14 @@ static bool is_direct(int fd) {
   return flags >= 0 && (flags & O_DIRECT) != 0;
 }
 
+/* Of what can be copied from there: the kernel shortens a copy to the size of the file, aligned or not. */
+static size_t whole_blocks(int fd, loff_t from, size_t count) {
+  struct stat info;
+  if (fstat(fd, &info) != 0 || info.st_size <= from) return 0;
+  size_t left = (size_t)(info.st_size - from);
+  return (count < left ? count : left) & ~(size_t)4095;
+}
+
 static void call_copy_file_range(void) {
   int in = draw_slot(), out = draw_slot();
   bool seeks = chance(60);
@@ -327,7 +335,7 @@ static void call_copy_file_range(void) {
   unsigned flags = chance(2) ? 1 : 0;
   rewind_directory(in);
   // LIMITS: "copy_file_range with O_DIRECT".
-  if (is_direct(in)) from &= ~4095LL, count &= ~(size_t)4095, seeks = true;
+  if (is_direct(in)) from &= ~4095LL, count = whole_blocks(in, from, count), seeks = true;
   if (is_direct(out)) count = 0;
   say_call("copy_file_range(fd%d, %lld, fd%d, %lld, %zu)", in - SLOT_FIRST, seeks ? (long long)from : -2, out - SLOT_FIRST,
            seeks ? (long long)to : -2, count);
